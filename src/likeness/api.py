@@ -1,0 +1,105 @@
+"""The Python face: ``likeness.restore``."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likeness.photo import Photo, read_photo, write_photo
+from likeness.pipeline import Session, Settings, restore_photo, spread
+from likeness.results import FaceResult, PhotoResult
+
+SHOWN = 480  # height in pixels of the pictures in a notebook
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """A restored photo with its evidence. In a notebook it shows itself, before and after.
+
+    ``before``, ``after``: the photos; ``result``: the record, with one entry per face; ``samples``: for each
+    restored face (K, 512, 512, 3) float32 in [0, 1].
+    """
+
+    before: Photo
+    after: Photo
+    result: PhotoResult
+    samples: tuple[np.ndarray, ...]
+
+    @property
+    def image(self) -> np.ndarray:
+        """The restored picture, (H, W, 3) uint8 or uint16 RGB."""
+        return self.after.pixels
+
+    @property
+    def faces(self) -> tuple[FaceResult, ...]:
+        """What happened to each face."""
+        return tuple(self.result.faces)
+
+    def uncertainty(self) -> list[np.ndarray]:
+        """For each restored face the per-pixel spread of its samples, (512, 512) float; zero for one sample."""
+        return [spread(list(s)) for s in self.samples]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the restored photo with the metadata of the original. Raises PhotoError."""
+        return write_photo(self.after, path)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<li>{html.escape(_in_words(face))}</li>" for face in self.faces
+        ) or "<li>no face found</li>"
+        cells = "".join(
+            f'<figure style="display:inline-block;margin:4px"><img alt="{name}" src="{_data_uri(photo)}">'
+            f"<figcaption>{name}</figcaption></figure>"
+            for name, photo in (("before", self.before), ("after", self.after))
+        )
+        return f"<div>{cells}<ol>{rows}</ol></div>"
+
+
+def restore(photo: str | Path | np.ndarray | Photo, method: str = "likeness", **settings: Any) -> Restoration:
+    """Restore the faces of one photo.
+
+    ``photo``: a path, a Photo, or an array (H, W[, 3 or 4]) uint8, uint16 or float in [0, 1], RGB. ``settings``: the
+    fields of ``pipeline.Settings`` (seed, samples, blend, faces, aligned, device, precision, ...); anything else is
+    an option of the method (``steps=1``). Models stay loaded between calls with equal settings.
+    Raises PhotoError for a photo that cannot be read, OptionError or ValueError for a wrong setting.
+    """
+    fields = Settings.__dataclass_fields__
+    chosen = {k: v for k, v in settings.items() if k in fields}
+    options = {k: v for k, v in settings.items() if k not in fields}
+    session = _session(method, tuple(sorted(chosen.items())), tuple(sorted(options.items())))
+    if isinstance(photo, np.ndarray):
+        photo = Photo.from_array(photo)
+    before = read_photo(photo) if isinstance(photo, (str, Path)) else photo
+    finished = restore_photo(session, before, str(before.source or "array"))
+    assert finished.photo is not None  # it was read above
+    samples = tuple(np.stack(face.samples) for face in finished.restored)
+    return Restoration(before, finished.photo, finished.result, samples)
+
+
+@lru_cache(maxsize=2)
+def _session(method: str, chosen: tuple[tuple[str, Any], ...], options: tuple[tuple[str, Any], ...]) -> Session:
+    return Session(Settings(method=method, options=dict(options), **dict(chosen)))
+
+
+def _in_words(face: FaceResult) -> str:
+    if face.status != "restored":
+        return f"{face.status}: {face.reason}"
+    verdict = "likely" if face.same_person else "DOUBTFUL"
+    return f"restored; still the same person: {verdict} (identity distance {face.identity_distance:.2f})"
+
+
+def _data_uri(photo: Photo) -> str:
+    from PIL import Image
+
+    image = Image.fromarray(np.rint(photo.as_float() * 255).astype(np.uint8))
+    image.thumbnail((SHOWN * 2, SHOWN))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

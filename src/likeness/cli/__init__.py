@@ -1,0 +1,38 @@
+"""The command line: one file per command, which parses, calls and prints. No logic."""
+
+from __future__ import annotations
+
+import typer
+
+from likeness import __version__
+from likeness.cli import degrade, doctor, models, restore, train
+
+app = typer.Typer(
+    name="likeness",
+    help="Restore degraded face photographs, and say honestly whether the restored face is still the same person.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("restore")(restore.restore)
+app.command("degrade")(degrade.degrade)
+app.command("train")(train.train)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"likeness {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point of the ``likeness`` command."""
+    app()

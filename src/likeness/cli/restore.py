@@ -1,0 +1,110 @@
+"""``likeness restore``"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from likeness.cli.say import FAILED, note, plain_errors, stop
+
+
+def restore(
+    inputs: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for pictures and report.json.")],
+    method: Annotated[str, typer.Option(help="Restoration method; see likeness models list.")] = "likeness",
+    aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are ready 512x512 face crops.")] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same pixels.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; 1 is the soft posterior mean.")] = None,
+    fidelity: Annotated[float | None, typer.Option(help="For methods with a fidelity weight, 0 to 1.")] = None,
+    samples: Annotated[int, typer.Option(help="K plausible faces and a map of their spread.")] = 1,
+    blend: Annotated[float, typer.Option(help="Share of the restoration, 0 (the photo) to 1.")] = 1.0,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Photos of the same person.")] = None,
+    faces: Annotated[str, typer.Option(help="all or largest")] = "all",
+    min_face: Annotated[float, typer.Option(help="Skip faces smaller than this, in pixels.")] = 32.0,
+    identity_limit: Annotated[
+        float | None, typer.Option(help="Keep the photo's own face when the restored one is farther from it (0.55: another person).")
+    ] = None,
+    detector: Annotated[str, typer.Option(help="Face detector.")] = "dlib",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
+    backend: Annotated[str, typer.Option(help="torch")] = "torch",
+    batch: Annotated[int, typer.Option(help="Faces restored together; 0 chooses.")] = 0,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of your own for the method.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+) -> None:
+    """Restore the faces in photographs.
+
+    Writes each picture and DIR/report.json with one record per face. Exit status: 0 all good, 1 some face or file
+    failed (the report says which and why), 2 wrong use. Run again: what is done and intact is skipped.
+    """
+    from likeness.folder import restore_files
+    from likeness.pipeline import Settings
+
+    if backend != "torch":
+        stop(f"backend {backend!r} is not available in this version; use --backend torch")
+    options: dict[str, Any] = {"steps": steps, "fidelity": fidelity, "reference": None if reference is None else str(reference)}
+    with plain_errors():
+        settings = Settings(
+            method=method,
+            options={name: value for name, value in options.items() if value is not None},
+            seed=seed,
+            samples=samples,
+            blend=blend,
+            faces=faces,  # type: ignore[arg-type]  # Settings checks it
+            min_face=min_face,
+            identity_limit=identity_limit,
+            aligned=aligned,
+            detector=detector,
+            device=device,
+            precision=precision,
+            batch=batch,
+            weights=weights,
+        )
+        with _Bar() as bar:
+            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar)
+    for name, reason in report.failures:
+        note(f"failed: {reason if name in reason else f'{name}: {reason}'}")
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+    else:
+        note(_in_words(report.summary(), output))
+    if report.failures:
+        raise typer.Exit(FAILED)
+
+
+def _in_words(summary: dict[str, Any], output: Path) -> str:
+    faces, photos = summary["faces"], summary["photos"]
+    words = [f"{faces['restored']} faces restored in {photos['restored']} photos"]
+    if photos["kept"]:
+        words.append(f"{photos['kept']} photos kept as they are")
+    words += [f"{faces[status]} faces {status}" for status in ("kept", "skipped", "failed") if faces[status]]
+    if photos["failed"]:
+        words.append(f"{photos['failed']} photos failed")
+    if summary["other_person_likely"]:
+        words.append(f"{summary['other_person_likely']} faces may no longer be the same person")
+    return f"{', '.join(words)}; see {output / 'report.json'}"
+
+
+class _Bar:
+    """A progress bar with the time left, on standard error."""
+
+    def __enter__(self) -> _Bar:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.progress.start()
+        self.task = self.progress.add_task("loading", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, done: int, total: int, record: dict[str, Any]) -> None:
+        name = Path(record["input"]).name
+        self.progress.update(self.task, completed=done, total=total, description=f"{record['status']} {name}"[:40])

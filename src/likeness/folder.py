@@ -1,0 +1,210 @@
+"""Restore files into a folder: what is done and intact is not done twice, and a kill loses nothing.
+
+Beside the pictures, ``OUT/.likeness/<stem>.json`` remembers for each photo from what (sha256 of the input), how
+(settings, weights, version) and into what (sha256 of each output) it was made. It is written before the pictures,
+as an intention, and again after them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likeness import __version__
+from likeness.photo import Photo, PhotoError, PhotoInput, add_suffix, assign_outputs, atomic_path, atomic_write_text
+from likeness.photo import find_photos, output_suffix, write_photo
+from likeness.pipeline import Finished, Session, Settings, spread, stream
+from likeness.results import PhotoResult, Report
+
+MEMORY = ".likeness"
+UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brightest
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input, the stem of its output (relative, without suffix), and where it is remembered."""
+
+    input: Path
+    stem: Path
+    memory: Path
+
+
+def plan(inputs: Sequence[str | Path], output: Path) -> list[Task]:
+    """Find the photos and give each an output stem that no other has. Raises PhotoError when there are none."""
+    found = [p for p in find_photos(inputs) if not _inside(p.path, output / MEMORY)]
+    if not found:
+        raise PhotoError(f"no photos in {', '.join(map(str, inputs))}")
+    stems = assign_outputs(found)
+    clash = next((p for p, stem in zip(found, stems, strict=True) if _same_file(p, output / stem)), None)
+    if clash is not None:
+        raise PhotoError(f"{clash.path} would be overwritten by its own restoration: choose another output folder")
+    return [
+        Task(p.path, stem, output / MEMORY / add_suffix(stem, ".json")) for p, stem in zip(found, stems, strict=True)
+    ]
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _same_file(photo: PhotoInput, stem: Path) -> bool:
+    path = photo.path.resolve()
+    return path.parent == stem.parent.resolve() and path.stem == stem.name
+
+
+def restore_files(
+    inputs: Sequence[str | Path],
+    output: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int, dict[str, Any]], None] = lambda done, total, record: None,
+) -> Report:
+    """Restore photos into ``output`` and write ``output/report.json``; the way behind ``likeness restore``.
+
+    ``progress(done, total, record)`` is called after each photo. Raises PhotoError when no input is found or an
+    output would replace its input, and what ``Session`` raises; everything else that goes wrong is in the report.
+    """
+    tasks = plan(inputs, output)
+    session = Session(settings)
+    key = _key(session)
+    records: dict[Path, dict[str, Any]] = {}
+    todo: list[Task] = []
+    for task in tasks:
+        done = None if overwrite else _remembered(task, output, key)
+        if done is None:
+            todo.append(task)
+        else:
+            records[task.stem] = done
+    count = 0
+    for record in records.values():
+        count += 1
+        progress(count, len(tasks), record)
+    by_source = {str(task.input): task for task in todo}
+
+    def write(finished: Finished) -> tuple[Task, dict[str, Any]]:
+        task = by_source[finished.result.input]
+        return task, _write(task, finished, output, key, overwrite)
+
+    for task, record in stream(session, _jobs(todo), write):
+        records[task.stem] = record
+        count += 1
+        progress(count, len(tasks), record)
+    report = Report(_describe(session))
+    for task in tasks:
+        report.add(records[task.stem])
+    atomic_write_text(output / "report.json", json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n")
+    return report
+
+
+def _jobs(tasks: Sequence[Task]) -> Iterator[tuple[str, Photo | Path]]:
+    for task in tasks:
+        yield str(task.input), task.input
+
+
+def _describe(session: Session) -> dict[str, Any]:
+    settings = asdict(session.settings)
+    del settings["device"], settings["precision"], settings["batch"]
+    settings["options"] = session.options
+    settings["weights"] = str(settings["weights"]) if settings["weights"] else None
+    return {
+        "likeness": __version__,
+        "settings": settings,
+        "weights_sha256": session.restorer.fingerprint,
+        "precision": str(getattr(session.restorer, "dtype", "")).removeprefix("torch."),
+    }
+
+
+def _key(session: Session) -> str:
+    return hashlib.sha256(json.dumps(_describe(session), sort_keys=True).encode()).hexdigest()
+
+
+def _remembered(task: Task, output: Path, key: str) -> dict[str, Any] | None:
+    """The record of a photo that was done in this very way and whose input and outputs are unchanged."""
+    try:
+        memory = json.loads(task.memory.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if memory.get("key") != key or memory.get("record") is None or memory["record"]["status"] == "failed":
+        return None
+    try:
+        intact = _sha256(task.input) == memory["input_sha256"] and all(
+            _sha256(output / name) == digest for name, digest in memory["outputs"].items()
+        )
+    except OSError:  # an input or output that cannot be read is not intact; doing it again will say why
+        return None
+    return memory["record"] if intact else None  # type: ignore[no-any-return]
+
+
+def _write(task: Task, finished: Finished, output: Path, key: str, overwrite: bool) -> dict[str, Any]:
+    result = finished.result
+    try:
+        if finished.photo is not None:
+            result = _write_pictures(task, finished, finished.photo, output, key, overwrite)
+    except (PhotoError, OSError) as error:
+        reason = str(error) if isinstance(error, PhotoError) else f"cannot write {error.filename}: {error.strerror}"
+        result = replace(result, output=None, extra_outputs=(), status="failed", reason=reason)
+    return result.as_dict()
+
+
+def _write_pictures(
+    task: Task, finished: Finished, photo: Photo, output: Path, key: str, overwrite: bool
+) -> PhotoResult:
+    unchanged = finished.result.status == "kept"
+    suffix = task.input.suffix if unchanged else output_suffix(photo)
+    target = output / add_suffix(task.stem, suffix)
+    if target.exists() and not overwrite and not task.memory.exists():
+        raise PhotoError(f"{target} is there already and is not ours: use --overwrite to replace it")
+    memory: dict[str, Any] = {"key": key, "input_sha256": _sha256(task.input), "outputs": {}, "record": None}
+    atomic_write_text(task.memory, json.dumps(memory))
+    if unchanged:
+        with atomic_path(target) as partial:
+            partial.write_bytes(task.input.read_bytes())
+    else:
+        write_photo(photo, target)
+    extra = _write_samples(task, finished, output)
+    result = replace(
+        finished.result,
+        output=target.relative_to(output).as_posix(),
+        extra_outputs=tuple(p.relative_to(output).as_posix() for p in extra),
+    )
+    memory["outputs"] = {p.relative_to(output).as_posix(): _sha256(p) for p in (target, *extra)}
+    memory["record"] = result.as_dict()
+    atomic_write_text(task.memory, json.dumps(memory, ensure_ascii=False))
+    return result
+
+
+def _write_samples(task: Task, finished: Finished, output: Path) -> list[Path]:
+    """With ``--samples K``: the K faces and the map of their spread, for each restored face."""
+    written = []
+    folder = output / add_suffix(task.stem, ".samples")
+    for number, face in enumerate(finished.restored, 1):
+        if len(face.samples) < 2:
+            continue
+        for k, sample in enumerate(face.samples, 1):
+            written.append(write_photo(Photo.from_array(sample), folder / f"face-{number}-sample-{k}.png"))
+        heat = uncertainty_picture(spread(face.samples))
+        written.append(write_photo(Photo.from_array(heat), folder / f"face-{number}-uncertainty.png"))
+    return written
+
+
+def uncertainty_picture(deviation: np.ndarray) -> np.ndarray:
+    """(H, W) standard deviation of [0, 1] values -> (H, W, 3) uint8: black 0, brightest at 0.1 and above (inferno)."""
+    import cv2
+
+    level = np.rint(np.clip(deviation / UNCERTAINTY_WHITE, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1])
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

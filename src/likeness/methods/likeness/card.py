@@ -1,0 +1,16 @@
+"""The built-in method's card."""
+
+from likeness.methods.card import MethodCard, Option
+
+CARD = MethodCard(
+    name="likeness",
+    title="Likeness, built in",
+    paper="after papers/001: Zhao et al., Towards Authentic Face Restoration with Iterative Diffusion Models (2023)",
+    licence="CC BY-NC-SA 4.0 (weights; research and non-commercial use, because of the training data)",
+    kind="iterative",
+    stochastic=True,
+    options=(
+        Option("steps", 2, 1, 50, "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face"),
+    ),
+    checkpoints={"net": "likeness.safetensors, in the package"},
+)

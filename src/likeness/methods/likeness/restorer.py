@@ -1,0 +1,46 @@
+"""Inference with the built-in network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likeness.diffusion import respaced_gammas, sample
+from likeness.diffusion.ancestral import seeded_noise
+from likeness.methods.likeness.card import CARD
+
+SHARP_GAMMA = 0.9  # the last noise level asked; the sharp step was finished there (see the training recipe)
+
+
+class LikenessRestorer:
+    """Restores aligned crops. ``fingerprint`` is the sha256 of the weights."""
+
+    card = CARD
+
+    def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype, fingerprint: str) -> None:
+        self.device, self.dtype, self.fingerprint = device, dtype, fingerprint
+        self.net = net.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def restore(self, crops: Tensor, *, seed: int = 0, **options: Any) -> Tensor:
+        """(B, 3, 512, 512) float32 RGB in [0, 1] -> the same, restored.
+
+        ``steps`` = 1 is the network's answer to pure noise, the posterior mean; more steps follow the reverse chain
+        (papers/001, section 3.2). Raises OptionError for another option or range, ValueError for another shape.
+        """
+        chosen = self.card.choose(options)
+        if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] % 32 or crops.shape[3] % 32:
+            raise ValueError(f"expected (B, 3, H, W) with H and W multiples of 32, got {tuple(crops.shape)}")
+        degraded = crops.to(self.device, torch.float32, memory_format=torch.channels_last) * 2 - 1
+        noise = seeded_noise(degraded.shape[1:], [seed] * len(crops), self.device)
+
+        def predict(x_t: Tensor, gamma: float) -> Tensor:
+            level = torch.full((len(degraded),), gamma, device=self.device)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                x0 = self.net(degraded, x_t * gamma**0.5, level)
+            return x0.float().clamp(-1, 1)  # type: ignore[no-any-return]
+
+        restored = sample(predict, respaced_gammas(int(chosen["steps"]), SHARP_GAMMA), noise)
+        return restored.add(1).div(2).to(crops)

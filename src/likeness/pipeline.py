@@ -1,0 +1,277 @@
+"""photo -> faces -> method -> photo: the only place where the wings meet.
+
+``Session`` holds what is loaded once (detector, method, recogniser); ``prepare`` turns a photo into crops, the
+batch goes through the method, ``finish`` gathers the evidence and pastes the faces back. ``stream`` runs the three
+for many photos: decoding and detecting, restoring, and pasting and encoding overlap on three threads, faces of
+several photos share a batch, and at most a few photos are in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from likeness.faces import Detector, Face, FeatheredMask, MaskSource, Recognizer, crop_face, identity_distance
+from likeness.faces import load_detector, load_recognizer, paste_face, select_faces
+from likeness.methods import Restorer
+from likeness.methods import load as load_method
+from likeness.photo import Photo, PhotoError, read_photo
+from likeness.results import FaceResult, PhotoResult
+
+MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestly
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to do with every photo; validated where it is made."""
+
+    method: str = "likeness"
+    options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    samples: int = 1
+    blend: float = 1.0
+    faces: Literal["all", "largest"] = "all"
+    min_face: float = MIN_FACE
+    identity_limit: float | None = None
+    aligned: bool = False
+    detector: str = "dlib"
+    device: str = "auto"
+    precision: str = "auto"
+    batch: int = 0  # 0: chosen by the device
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, good, want in (
+            ("samples", 1 <= self.samples <= 64, "in [1, 64]"),
+            ("blend", 0.0 <= self.blend <= 1.0, "in [0, 1]"),
+            ("faces", self.faces in ("all", "largest"), "all or largest"),
+            ("min_face", self.min_face >= 0, "at least 0"),
+            ("seed", 0 <= self.seed < 2**63 - 64, "in [0, 2^63 - 64)"),
+            ("batch", 0 <= self.batch <= 256, "in [0, 256]"),
+            ("identity_limit", self.identity_limit is None or self.identity_limit >= 0, "at least 0"),
+        ):
+            if not good:
+                raise ValueError(f"{name} must be {want}, got {getattr(self, name)!r}")
+
+
+@dataclass
+class FaceWork:
+    """A chosen face on its way: its crop, and then its samples (K, 512, 512, 3), or why it failed."""
+
+    face: Face
+    crop: np.ndarray
+    samples: list[np.ndarray] = field(default_factory=list)
+    error: str | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class PhotoWork:
+    """A photo on its way through the pipeline."""
+
+    source: str
+    photo: Photo | None
+    began: float
+    faces: list[FaceWork | FaceResult] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def chosen(self) -> list[FaceWork]:
+        """The faces to restore."""
+        return [f for f in self.faces if isinstance(f, FaceWork)]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A photo at the end: its pixels and, for each restored face, input crop and samples for further pictures."""
+
+    photo: Photo | None
+    result: PhotoResult
+    restored: tuple[FaceWork, ...] = ()
+
+
+class Session:
+    """Everything that is loaded once. Raises OptionError, ComputeError or WeightsError when it cannot be."""
+
+    def __init__(self, settings: Settings | None = None, restorer: Restorer | None = None) -> None:
+        s = self.settings = settings or Settings()
+        self.restorer = restorer or load_method(s.method, device=s.device, precision=s.precision, weights=s.weights)
+        self.options = self.restorer.card.choose(s.options)
+        self.detector: Detector | None = None if s.aligned else load_detector(s.detector)
+        self.recognizer: Recognizer = load_recognizer("dlib")
+        self.mask: MaskSource = FeatheredMask()
+        on_cpu = getattr(getattr(self.restorer, "device", None), "type", "cpu") == "cpu"
+        self.batch = s.batch or (1 if on_cpu else 8)
+
+    def prepare(self, source: str, photo: Photo | Path) -> PhotoWork:
+        """Read if it is a path, find faces, cut crops. A photo that cannot be read is work with an error."""
+        work = PhotoWork(source, None, time.perf_counter())
+        try:
+            work.photo = photo = read_photo(photo) if isinstance(photo, Path) else photo
+        except PhotoError as error:
+            work.error = str(error)
+            return work
+        if self.detector is None:
+            chosen: list[tuple[Face, str | None]] = [(Face.aligned(photo.height, photo.width), None)]
+        else:
+            found = self.detector.detect(_eight_bit(photo.pixels))
+            chosen = select_faces(found, self.settings.faces, self.settings.min_face)
+        for face, reason in chosen:
+            if reason is None:
+                work.faces.append(FaceWork(face, crop_face(photo.pixels, face.transform)))
+            else:
+                work.faces.append(FaceResult(face.box, face.score, "skipped", reason))
+        return work
+
+    def restore(self, faces: list[FaceWork]) -> None:
+        """Run the method on up to a batch of crops, once for each sample.
+
+        A batch always has its full size (the rest is padding), so that a face comes out the same to the last bit
+        whichever faces share its batch.
+        """
+        import torch
+
+        began = time.perf_counter()
+        crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
+        crops[: len(faces)] = [face.crop for face in faces]
+        batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        for sample in range(self.settings.samples):
+            try:
+                out = self.restorer.restore(batch, seed=self.settings.seed + sample, **self.options)
+            except RuntimeError as error:  # torch: out of memory, a missing kernel
+                for face in faces:
+                    face.error = f"{self.settings.method} failed: {str(error).splitlines()[0]}"
+                break
+            pictures = out.permute(0, 2, 3, 1).cpu().numpy()
+            for face, picture in zip(faces, pictures, strict=False):
+                if not np.isfinite(picture).all():
+                    face.error = f"{self.settings.method} gave values that are not finite"
+                else:
+                    face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
+        for face in faces:
+            face.seconds = (time.perf_counter() - began) / len(faces)
+
+    def finish(self, work: PhotoWork) -> Finished:
+        """Evidence for every face, and the photo with the restored faces pasted in."""
+        if work.photo is None:
+            seconds = time.perf_counter() - work.began
+            return Finished(None, PhotoResult(work.source, None, "failed", work.error, seconds=seconds))
+        pixels = work.photo.pixels.copy()
+        records, restored = [], []
+        for face in work.faces:
+            if isinstance(face, FaceResult):
+                records.append(face)
+                continue
+            record = self._judge(face)
+            records.append(record)
+            if record.status == "restored":
+                paste_face(
+                    pixels, face.crop, face.samples[0], face.face.transform, self._mask(face), strength=self.settings.blend
+                )
+                restored.append(face)
+        status, reason = _photo_status(records)
+        photo = work.photo.with_pixels(pixels)
+        seconds = time.perf_counter() - work.began
+        return Finished(photo, PhotoResult(work.source, None, status, reason, tuple(records), (), seconds), tuple(restored))
+
+    def _mask(self, face: FaceWork) -> np.ndarray:
+        if self.settings.aligned:
+            return np.ones(face.crop.shape[:2], np.float32)
+        return self.mask.mask(face.crop)
+
+    def _judge(self, work: FaceWork) -> FaceResult:
+        box, score = work.face.box, work.face.score
+        if work.error is not None:
+            return FaceResult(box, score, "failed", work.error, seconds=work.seconds)
+        blended = work.crop + np.float32(self.settings.blend) * (work.samples[0] - work.crop)
+        before, after = self.recognizer.embed(np.stack([work.crop, blended]))
+        distance = float(identity_distance(before, after))
+        evidence: dict[str, Any] = {
+            "identity_distance": distance,
+            "same_person": distance <= self.recognizer.same_person,
+            "recognizer": self.recognizer.name,
+            "uncertainty": float(spread(work.samples).mean()) if len(work.samples) > 1 else None,
+            "seconds": work.seconds,
+        }
+        limit = self.settings.identity_limit
+        if limit is not None and distance > limit:
+            reason = f"identity distance {distance:.2f} is above the limit of {limit:.2f}"
+            return FaceResult(box, score, "kept", reason, **evidence)
+        return FaceResult(box, score, "restored", **evidence)
+
+
+def spread(samples: list[np.ndarray]) -> np.ndarray:
+    """Per-pixel standard deviation of samples ((512, 512, 3) in [0, 1]), averaged over channels: (512, 512)."""
+    return np.asarray(np.std(np.stack(samples), axis=0).mean(axis=-1))
+
+
+def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"], str | None]:
+    if any(r.status == "restored" for r in records):
+        return "restored", None
+    if not records:
+        return "kept", "no face found"
+    return "kept", "no face was restored: " + "; ".join(sorted({r.reason or r.status for r in records}))
+
+
+def _eight_bit(pixels: np.ndarray) -> np.ndarray:
+    return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
+Job = tuple[str, Photo | Path]
+
+
+def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], Any]) -> Iterator[Any]:
+    """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
+
+    ``write`` runs on a thread of its own, one call at a time. At most ``session.batch`` + 4 photos are held.
+    """
+    ahead = session.batch + 2
+    source = iter(jobs)
+    reading: deque[Future[PhotoWork]] = deque()
+    waiting: deque[PhotoWork] = deque()  # prepared, some of their faces not restored yet
+    pending: deque[FaceWork] = deque()  # faces of `waiting` that are not restored yet, in order
+    writing: deque[Future[Any]] = deque()
+
+    with ThreadPoolExecutor(1, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
+
+        def read_ahead() -> None:
+            while len(reading) + len(waiting) < ahead:
+                job = next(source, None)
+                if job is None:
+                    return
+                reading.append(reader.submit(session.prepare, *job))
+
+        def restore_some() -> None:
+            count = min(session.batch, len(pending))
+            if count:
+                session.restore([pending.popleft() for _ in range(count)])
+            open_faces = {id(face) for face in pending}
+            while waiting and not any(id(face) in open_faces for face in waiting[0].chosen):
+                writing.append(writer.submit(lambda work=waiting.popleft(): write(session.finish(work))))
+
+        read_ahead()
+        while reading or waiting:
+            while reading and len(pending) < session.batch:
+                work = reading.popleft().result()
+                waiting.append(work)
+                pending.extend(work.chosen)
+            restore_some()
+            while writing and (writing[0].done() or len(writing) > 2):
+                yield writing.popleft().result()
+            read_ahead()
+        while writing:
+            yield writing.popleft().result()
+
+
+def restore_photo(session: Session, photo: Photo | Path, source: str = "") -> Finished:
+    """Restore one photo. Raises PhotoError when it cannot be read."""
+    if isinstance(photo, Path):
+        source, photo = source or str(photo), read_photo(photo)
+    return next(iter(stream(session, [(source, photo)], lambda finished: finished)))

@@ -1,0 +1,1 @@
+"""Training: one readable loop, one objective file per trainable method, validated recipes."""

@@ -1,0 +1,111 @@
+"""Pairs of degraded and clean pictures, made on the fly; sample number n is always the same sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from likeness.degrade import apply_steps, get_recipe
+from likeness.degrade.damage import misalign
+from likeness.train.pictures import SIDE, Pictures
+from likeness.train.recipe import CLEAN, DataConfig
+
+TONE = {"grey", "fade", "low_light", "colour_shift"}  # kept in the target: restoration does not recolour a photo
+CELL = 4  # crops start on whole cells of the network
+
+
+class Pairs(Dataset[dict[str, Tensor]]):
+    """``pairs[n]`` -> degraded (3, c, c), clean (3, c, c) in [-1, 1] and place (2, c/4, c/4) in the aligned frame."""
+
+    def __init__(self, config: DataConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self.pictures = Pictures(config.sources, config.cache)
+        weights = np.array([self._weight(e.name) for e in self.pictures.entries], np.float64)
+        self.cumulative = np.cumsum(weights / weights.sum())
+        self.names = list(config.mixture)
+        self.mixture = np.cumsum([config.mixture[n] for n in self.names]) / sum(config.mixture.values())
+
+    def _weight(self, name: str) -> float:
+        return next((w for prefix, w in self.config.weights.items() if name.startswith(prefix)), 1.0)
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([self.seed, number])
+        picture = self.pictures[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.pictures) - 1)]
+        clean, top, left = self._crop(picture, rng)
+        name = self.names[min(int(np.searchsorted(self.mixture, rng.random())), len(self.names) - 1)]
+        degraded = clean
+        if name != CLEAN:
+            steps = get_recipe(name).draw(rng, *clean.shape[:2])
+            degraded = apply_steps(clean, steps)
+            clean = apply_steps(clean, [s for s in steps if s.op in TONE])
+        return {"degraded": _tensor(degraded), "clean": _tensor(clean), "place": _place(top, left, self.config.crop)}
+
+    def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
+        """A crop in [0, 1], flipped, moved and tinted at random, and its top and left in the aligned frame."""
+        if rng.random() < 0.5:
+            picture = picture[:, ::-1]
+        if rng.random() < self.config.misalign:
+            shift = rng.normal(0, 6, 2)
+            turn, scale = float(rng.normal(0, 2)), float(np.exp(rng.normal(0, 0.03)))
+            whole = np.ascontiguousarray(picture, np.float32) / np.float32(255.0)
+            picture = misalign(whole, float(shift[0]), float(shift[1]), turn, scale)
+        crop = self.config.crop
+        top, left = (int(rng.integers(0, (SIDE - crop) // CELL + 1)) * CELL for _ in range(2))
+        image = np.ascontiguousarray(picture[top : top + crop, left : left + crop])
+        image = image if image.dtype == np.float32 else image.astype(np.float32) / np.float32(255.0)
+        j = self.config.jitter
+        if j:
+            gain = np.exp(rng.normal(0, j)) * np.exp(rng.normal(0, j / 3, 3))
+            image = np.clip(image * gain.astype(np.float32), 0.0, 1.0)
+        return image, top, left
+
+
+def _tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().mul_(2).sub_(1)
+
+
+def _place(top: int, left: int, crop: int) -> Tensor:
+    cells = np.arange(crop // CELL) * CELL + CELL / 2
+    y = (top + cells) / SIDE * 2 - 1
+    x = (left + cells) / SIDE * 2 - 1
+    return torch.from_numpy(np.stack(np.meshgrid(x, y)).astype(np.float32))
+
+
+class FromStep(Sampler[int]):
+    """Sample numbers from ``first`` on, every ``world``-th beginning with ``rank``: a resumed run goes on exactly."""
+
+    def __init__(self, first: int, rank: int = 0, world: int = 1) -> None:
+        self.first, self.rank, self.world = first, rank, world
+
+    def __iter__(self) -> Iterator[int]:
+        number = self.first + self.rank
+        while True:
+            yield number
+            number += self.world
+
+
+def make_loader(config: DataConfig, seed: int, batch: int, step: int, rank: int, world: int) -> DataLoader:
+    """Batches from training step ``step`` on, for one of ``world`` processes (``batch`` samples each)."""
+    return DataLoader(
+        Pairs(config, seed),
+        batch_size=batch,
+        sampler=FromStep(step * batch * world, rank, world),
+        num_workers=config.workers,
+        worker_init_fn=_one_thread,
+        prefetch_factor=6 if config.workers else None,
+        multiprocessing_context="spawn" if config.workers else None,  # a fork would inherit locked thread pools
+    )
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

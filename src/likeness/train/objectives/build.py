@@ -1,0 +1,20 @@
+"""From a recipe to its objective."""
+
+from __future__ import annotations
+
+from likeness.train.objectives import Objective
+from likeness.train.recipe import RecipeError, TrainRecipe
+
+
+def build_objective(recipe: TrainRecipe) -> Objective:
+    """The objective that the recipe names. Raises RecipeError when the data cannot serve it."""
+    from likeness.train.objectives.likeness import LikenessObjective
+
+    identity = None
+    if recipe.objective.identity:
+        from likeness.train.identity import CROP_SIZE, IdentityFeatures
+
+        if recipe.data.crop != CROP_SIZE:
+            raise RecipeError(f"objective.identity looks at whole faces: set data.crop to {CROP_SIZE}")
+        identity = IdentityFeatures()
+    return LikenessObjective(recipe.objective, identity)

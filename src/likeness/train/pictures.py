@@ -1,0 +1,100 @@
+"""Sets of aligned face pictures: tar shards and folders, read at random."""
+
+from __future__ import annotations
+
+import glob
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SIDE = 512
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture: in a tar file at ``offset`` (``size`` bytes), or a file of its own (offset -1)."""
+
+    name: str
+    path: Path
+    offset: int
+    size: int
+
+
+def find_pictures(sources: Sequence[str]) -> list[Entry]:
+    """All pictures of tar shards, folders (recursive) and globs, in a stable order.
+
+    Raises FileNotFoundError for a source that is not there or holds no picture.
+    """
+    entries: list[Entry] = []
+    for source in sources:
+        paths = [Path(p) for p in sorted(glob.glob(source))]  # noqa: PTH207 (a pattern may be absolute)
+        found = [entry for path in paths for entry in _entries(path)]
+        if not found:
+            raise FileNotFoundError(f"no pictures in {source!r}")
+        entries.extend(found)
+    return entries
+
+
+def _entries(path: Path) -> list[Entry]:
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        return [Entry(p.name, p, -1, p.stat().st_size) for p in files]
+    if path.suffix == ".tar":
+        with tarfile.open(path) as tar:
+            members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
+        return [Entry(Path(m.name).name, path, m.offset_data, m.size) for m in members]
+    return [Entry(path.name, path, -1, path.stat().st_size)]
+
+
+def read_picture(entry: Entry) -> np.ndarray:
+    """Decode to (512, 512, 3) uint8 RGB. Raises ValueError naming the picture when it is not one of that size."""
+    with entry.path.open("rb") as file:
+        if entry.offset >= 0:
+            file.seek(entry.offset)
+        data = file.read(entry.size)
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
+            array = np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise ValueError(f"{entry.path}: {entry.name} cannot be decoded: {error}") from error
+    if array.shape != (SIDE, SIDE, 3):
+        raise ValueError(f"{entry.path}: {entry.name} is {array.shape[1]}x{array.shape[0]}, not {SIDE}x{SIDE}")
+    return array
+
+
+class Pictures:
+    """Random access to a set of pictures, optionally decoded once into a memory-mapped ``.npy`` file."""
+
+    def __init__(self, sources: Sequence[str], cache: Path | None = None) -> None:
+        self.entries = find_pictures(sources)
+        self._decoded = None if cache is None else self._open_cache(cache)
+
+    def _open_cache(self, cache: Path) -> np.ndarray:
+        shape = (len(self.entries), SIDE, SIDE, 3)
+        names = cache.with_suffix(".txt")
+        listing = "\n".join(e.name for e in self.entries)
+        if not (cache.exists() and names.exists() and names.read_text(encoding="utf-8") == listing):
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            partial = cache.with_name(cache.name + ".partial.npy")
+            array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            for i, entry in enumerate(self.entries):
+                array[i] = read_picture(entry)
+            array.flush()
+            del array
+            partial.replace(cache)
+            names.write_text(listing, encoding="utf-8")
+        return np.load(cache, mmap_mode="r")  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if self._decoded is not None:
+            return np.array(self._decoded[index])
+        return read_picture(self.entries[index])
