@@ -118,11 +118,15 @@ class Session:
         except PhotoError as error:
             work.error = str(error)
             return work
-        if self.detector is None:
-            chosen: list[tuple[Face, str | None]] = [(Face.aligned(photo.height, photo.width), None)]
-        else:
+        if self.detector is not None:
             found = self.detector.detect(_eight_bit(photo.pixels))
             chosen = select_faces(found, self.settings.faces, self.settings.min_face)
+        elif photo.height == photo.width:
+            chosen = [(Face.aligned(photo.height, photo.width), None)]
+        else:
+            work.photo = None
+            work.error = f"{source}: an aligned face must be square, this is {photo.width}x{photo.height}; omit --aligned"
+            return work
         for face, reason in chosen:
             if reason is None:
                 work.faces.append(FaceWork(face, crop_face(photo.pixels, face.transform)))

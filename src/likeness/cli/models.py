@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from likeness.cli.say import plain_errors
+from likeness.cli.say import note, plain_errors
 
 app = typer.Typer(no_args_is_help=True, help="What methods there are: paper, licence, weights.")
 
@@ -38,3 +39,16 @@ def show(method: Annotated[str, typer.Argument()]) -> None:
         typer.echo(f"weights: {role}: {where}")
     for option in facts.options:
         typer.echo(f"--{option.name} {option.default} ({option.low} to {option.high}): {option.help}")
+
+
+@app.command("convert")
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE.ckpt", help="A checkpoint of likeness train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.safetensors")],
+) -> None:
+    """Write the averaged weights of a checkpoint as fp16 safetensors, for restore --weights."""
+    from likeness.train.checkpoint import export_averaged
+
+    with plain_errors():
+        metadata = export_averaged(checkpoint, output)
+    note(f"{output}: {metadata['method']}, {metadata['steps']} steps, {output.stat().st_size / 1e6:.1f} MB")
