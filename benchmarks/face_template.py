@@ -112,10 +112,7 @@ def main() -> None:
         moved = apply_transform(faces[0].transform, FFHQ_TEMPLATE) - FFHQ_TEMPLATE
         residuals.append(np.sqrt((moved**2).sum(axis=1).mean()))
     mean, median, high = np.mean(residuals), np.median(residuals), np.percentile(residuals, 95)
-    print(
-        f"alignment residual of {len(residuals)} faces: "
-        f"mean {mean:.2f}, median {median:.2f}, 95 % {high:.2f} px"
-    )
+    print(f"alignment residual of {len(residuals)} faces: mean {mean:.2f}, median {median:.2f}, 95 % {high:.2f} px")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ def authenticity_table(rows: dict[str, dict]) -> str:
         "|---|---|---|---|",
     ]
     for name, r in rows.items():
-        lines.append(f"| {name} | {interval(r['psnr_once'])} | {interval(r['identity_once'])} | {interval(r['psnr_twice'])} |")
+        lines.append(
+            f"| {name} | {interval(r['psnr_once'])} | {interval(r['identity_once'])} | {interval(r['psnr_twice'])} |"
+        )
     return "\n".join(lines)
 
 
@@ -132,12 +134,15 @@ def main() -> None:
     restorers = {name: restorer(args.weights, args.precision, options) for name, options in settings.items()}
     rows, pictures = restoration(clean, args.recipe, restorers, args.seed)
     again = authenticity(clean, restorers)
-    text = f"{len(clean)} faces, recipe `{args.recipe}`, seed {args.seed} (95 % intervals)\n\n{table(rows)}\n\n{authenticity_table(again)}\n"
+    head = f"{len(clean)} faces, recipe `{args.recipe}`, seed {args.seed} (95 % intervals)"
+    text = f"{head}\n\n{table(rows)}\n\n{authenticity_table(again)}\n"
     print(text)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "quality.md").write_text(text, encoding="utf-8")
-        (args.out / "quality.json").write_text(json.dumps({"restoration": rows, "authenticity": again}), encoding="utf-8")
+        (args.out / "quality.json").write_text(
+            json.dumps({"restoration": rows, "authenticity": again}), encoding="utf-8"
+        )
         chosen = np.linspace(0, len(clean) - 1, min(6, len(clean))).astype(int).tolist()
         Image.fromarray(sheet(pictures, clean, chosen)).save(args.out / "sheet.jpg", quality=92)
 

@@ -43,7 +43,9 @@ def main() -> None:
 
     face = load_detector("dlib").detect(clean.pixels)[0]
     crops = [crop_face(photo.pixels, face.transform) for photo in (degraded, result.after, clean)]
-    sheet = np.concatenate([labelled(c, t) for c, t in zip(crops, ("degraded", "restored", "original"), strict=True)], 1)
+    sheet = np.concatenate(
+        [labelled(c, t) for c, t in zip(crops, ("degraded", "restored", "original"), strict=True)], 1
+    )
     write_photo(Photo.from_array(sheet), out / "before-after.png")
 
     embedded = load_recognizer("dlib").embed(np.stack(crops))
@@ -51,7 +53,9 @@ def main() -> None:
         distance = float(identity_distance(vector, embedded[2]))
         print(f"{name}: {psnr(crop, crops[2]):.2f} dB, identity distance to the original {distance:.3f}")
     for record in result.faces:
-        print(f"face: {record.status}, identity before and after {record.identity_distance:.3f}, {record.seconds:.2f} s")
+        print(
+            f"face: {record.status}, identity before and after {record.identity_distance:.3f}, {record.seconds:.2f} s"
+        )
     print(f"look at {out / 'before-after.png'}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from likeness.photo import Photo, read_photo, write_photo
+from likeness.photo import Photo, PhotoError, read_photo, write_photo
 from likeness.pipeline import Session, Settings, restore_photo, spread
 from likeness.results import FaceResult, PhotoResult
 
@@ -51,9 +51,7 @@ class Restoration:
         return write_photo(self.after, path)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<li>{html.escape(_in_words(face))}</li>" for face in self.faces
-        ) or "<li>no face found</li>"
+        rows = "".join(f"<li>{html.escape(_in_words(face))}</li>" for face in self.faces) or "<li>no face found</li>"
         cells = "".join(
             f'<figure style="display:inline-block;margin:4px"><img alt="{name}" src="{_data_uri(photo)}">'
             f"<figcaption>{name}</figcaption></figure>"
@@ -78,7 +76,8 @@ def restore(photo: str | Path | np.ndarray | Photo, method: str = "likeness", **
         photo = Photo.from_array(photo)
     before = read_photo(photo) if isinstance(photo, (str, Path)) else photo
     finished = restore_photo(session, before, str(before.source or "array"))
-    assert finished.photo is not None  # it was read above
+    if finished.photo is None:  # with aligned=True, a photo that is not square
+        raise PhotoError(finished.result.reason)
     samples = tuple(np.stack(face.samples) for face in finished.restored)
     return Restoration(before, finished.photo, finished.result, samples)
 

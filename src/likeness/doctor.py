@@ -83,7 +83,9 @@ def prove() -> Proof:
     restored = restorer.restore(batch, steps=1)[0].permute(1, 2, 0).numpy()
     del out
     gain = psnr(restored, clean) - psnr(degraded, clean)
-    return Proof(gain, seconds, str(getattr(restorer, "device", "")), str(getattr(restorer, "dtype", "")).removeprefix("torch."))
+    return Proof(
+        gain, seconds, str(getattr(restorer, "device", "")), str(getattr(restorer, "dtype", "")).removeprefix("torch.")
+    )
 
 
 def _drawing() -> np.ndarray:

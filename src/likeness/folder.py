@@ -17,8 +17,18 @@ from typing import Any
 import numpy as np
 
 from likeness import __version__
-from likeness.photo import Photo, PhotoError, PhotoInput, add_suffix, assign_outputs, atomic_path, atomic_write_text
-from likeness.photo import find_photos, output_suffix, write_photo
+from likeness.photo import (
+    Photo,
+    PhotoError,
+    PhotoInput,
+    add_suffix,
+    assign_outputs,
+    atomic_path,
+    atomic_write_text,
+    find_photos,
+    output_suffix,
+    write_photo,
+)
 from likeness.pipeline import Finished, Session, Settings, spread, stream
 from likeness.results import PhotoResult, Report
 
@@ -36,8 +46,15 @@ class Task:
 
 
 def plan(inputs: Sequence[str | Path], output: Path) -> list[Task]:
-    """Find the photos and give each an output stem that no other has. Raises PhotoError when there are none."""
-    found = [p for p in find_photos(inputs) if not _inside(p.path, output / MEMORY)]
+    """Find the photos and give each an output stem that no other has.
+
+    Earlier results are no inputs when ``output`` lies in a folder that is searched. Raises PhotoError when there
+    are no photos, when ``output`` is a file, and when an output would replace its input.
+    """
+    if output.exists() and not output.is_dir():
+        raise PhotoError(f"{output} is a file, not a folder: choose another output folder")
+    around = any(Path(i).is_dir() and _inside(output, Path(i)) and not _inside(Path(i), output) for i in inputs)
+    found = [p for p in find_photos(inputs) if not _inside(p.path, output if around else output / MEMORY)]
     if not found:
         raise PhotoError(f"no photos in {', '.join(map(str, inputs))}")
     stems = assign_outputs(found)
@@ -129,9 +146,11 @@ def _remembered(task: Task, output: Path, key: str) -> dict[str, Any] | None:
     """The record of a photo that was done in this very way and whose input and outputs are unchanged."""
     try:
         memory = json.loads(task.memory.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):  # absent, or damaged
         return None
-    if memory.get("key") != key or memory.get("record") is None or memory["record"]["status"] == "failed":
+    if not isinstance(memory, dict) or memory.get("key") != key or not memory.get("record"):
+        return None
+    if any(face["status"] == "failed" for face in memory["record"]["faces"]):  # out of memory then, perhaps not now
         return None
     try:
         intact = _sha256(task.input) == memory["input_sha256"] and all(
@@ -139,7 +158,7 @@ def _remembered(task: Task, output: Path, key: str) -> dict[str, Any] | None:
         )
     except OSError:  # an input or output that cannot be read is not intact; doing it again will say why
         return None
-    return memory["record"] if intact else None  # type: ignore[no-any-return]
+    return memory["record"] if intact else None
 
 
 def _write(task: Task, finished: Finished, output: Path, key: str, overwrite: bool) -> dict[str, Any]:

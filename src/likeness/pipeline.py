@@ -14,12 +14,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from likeness.faces import Detector, Face, FeatheredMask, MaskSource, Recognizer, crop_face, identity_distance
-from likeness.faces import load_detector, load_recognizer, paste_face, select_faces
+from likeness.faces import (
+    Detector,
+    Face,
+    FeatheredMask,
+    MaskSource,
+    Recognizer,
+    crop_face,
+    identity_distance,
+    load_detector,
+    load_recognizer,
+    paste_face,
+    select_faces,
+)
 from likeness.methods import Restorer
 from likeness.methods import load as load_method
 from likeness.photo import Photo, PhotoError, read_photo
@@ -125,7 +136,9 @@ class Session:
             chosen = [(Face.aligned(photo.height, photo.width), None)]
         else:
             work.photo = None
-            work.error = f"{source}: an aligned face must be square, this is {photo.width}x{photo.height}; omit --aligned"
+            work.error = (
+                f"{source}: an aligned face must be square, this is {photo.width}x{photo.height}; omit --aligned"
+            )
             return work
         for face, reason in chosen:
             if reason is None:
@@ -177,13 +190,20 @@ class Session:
             records.append(record)
             if record.status == "restored":
                 paste_face(
-                    pixels, face.crop, face.samples[0], face.face.transform, self._mask(face), strength=self.settings.blend
+                    pixels,
+                    face.crop,
+                    face.samples[0],
+                    face.face.transform,
+                    self._mask(face),
+                    strength=self.settings.blend,
                 )
                 restored.append(face)
         status, reason = _photo_status(records)
         photo = work.photo.with_pixels(pixels)
         seconds = time.perf_counter() - work.began
-        return Finished(photo, PhotoResult(work.source, None, status, reason, tuple(records), (), seconds), tuple(restored))
+        return Finished(
+            photo, PhotoResult(work.source, None, status, reason, tuple(records), (), seconds), tuple(restored)
+        )
 
     def _mask(self, face: FaceWork) -> np.ndarray:
         if self.settings.aligned:
@@ -229,9 +249,10 @@ def _eight_bit(pixels: np.ndarray) -> np.ndarray:
 
 
 Job = tuple[str, Photo | Path]
+T = TypeVar("T")
 
 
-def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], Any]) -> Iterator[Any]:
+def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]) -> Iterator[T]:
     """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
 
     ``write`` runs on a thread of its own, one call at a time. At most ``session.batch`` + 4 photos are held.
@@ -241,9 +262,12 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], An
     reading: deque[Future[PhotoWork]] = deque()
     waiting: deque[PhotoWork] = deque()  # prepared, some of their faces not restored yet
     pending: deque[FaceWork] = deque()  # faces of `waiting` that are not restored yet, in order
-    writing: deque[Future[Any]] = deque()
+    writing: deque[Future[T]] = deque()
 
     with ThreadPoolExecutor(1, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
+
+        def finish(work: PhotoWork) -> T:
+            return write(session.finish(work))
 
         def read_ahead() -> None:
             while len(reading) + len(waiting) < ahead:
@@ -258,7 +282,7 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], An
                 session.restore([pending.popleft() for _ in range(count)])
             open_faces = {id(face) for face in pending}
             while waiting and not any(id(face) in open_faces for face in waiting[0].chosen):
-                writing.append(writer.submit(lambda work=waiting.popleft(): write(session.finish(work))))
+                writing.append(writer.submit(finish, waiting.popleft()))
 
         read_ahead()
         while reading or waiting:

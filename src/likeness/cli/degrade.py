@@ -12,8 +12,12 @@ from likeness.cli.say import FAILED, note, plain_errors
 
 def degrade(
     inputs: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders or globs.")],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for images and manifest.jsonl.")],
-    recipe: Annotated[str, typer.Option(help="idm, rdfr, gfpgan, difface, codeformer, sr-x8, sr-x16, surveillance, old-photo")] = "idm",
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for images and manifest.jsonl.")
+    ],
+    recipe: Annotated[
+        str, typer.Option(help="idm, rdfr, gfpgan, difface, codeformer, sr-x8, sr-x16, surveillance, old-photo")
+    ] = "idm",
     seed: Annotated[int, typer.Option(help="Same seed, same images.")] = 0,
 ) -> None:
     """Degrade photographs by a named recipe; DIR/manifest.jsonl says exactly how each was made."""

@@ -12,7 +12,9 @@ from likeness.cli.say import FAILED, note, plain_errors, stop
 
 
 def restore(
-    inputs: Annotated[list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")],
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for pictures and report.json.")],
     method: Annotated[str, typer.Option(help="Restoration method; see likeness models list.")] = "likeness",
     aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are ready 512x512 face crops.")] = False,
@@ -25,7 +27,8 @@ def restore(
     faces: Annotated[str, typer.Option(help="all or largest")] = "all",
     min_face: Annotated[float, typer.Option(help="Skip faces smaller than this, in pixels.")] = 32.0,
     identity_limit: Annotated[
-        float | None, typer.Option(help="Keep the photo's own face when the restored one is farther from it (0.55: another person).")
+        float | None,
+        typer.Option(help="Keep the photo's own face when the restored one is farther from it (0.55: another person)."),
     ] = None,
     detector: Annotated[str, typer.Option(help="Face detector.")] = "dlib",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
@@ -46,7 +49,11 @@ def restore(
 
     if backend != "torch":
         stop(f"backend {backend!r} is not available in this version; use --backend torch")
-    options: dict[str, Any] = {"steps": steps, "fidelity": fidelity, "reference": None if reference is None else str(reference)}
+    options: dict[str, Any] = {
+        "steps": steps,
+        "fidelity": fidelity,
+        "reference": None if reference is None else str(reference),
+    }
     with plain_errors():
         settings = Settings(
             method=method,
@@ -97,7 +104,8 @@ class _Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)  # in a file or pipe a bar would leave an empty line
+        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.progress.start()
         self.task = self.progress.add_task("loading", total=None)
         return self

@@ -34,5 +34,7 @@ def plain_errors() -> Iterator[None]:
         stop(str(error.args[0]))
     except PermissionError as error:
         stop(f"permission denied: {error.filename}")
+    except OSError as error:  # a full disk, a lost drive
+        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         stop("stopped; run the same command again to go on", 130)

@@ -12,7 +12,9 @@ from likeness.cli.say import note, plain_errors, stop
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="See recipes/.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="key=value...", help="For example optimiser.rate=1e-4.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value...", help="For example optimiser.rate=1e-4.")
+    ] = None,
 ) -> None:
     """Train a method by a recipe; continues exactly where a stopped run was."""
     try:

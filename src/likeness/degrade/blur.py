@@ -17,7 +17,7 @@ def gaussian_kernel(sigma_x: float, sigma_y: float, angle: float = 0.0, size: in
     u = x * np.cos(angle) + y * np.sin(angle)
     v = -x * np.sin(angle) + y * np.cos(angle)
     kernel = np.exp(-0.5 * ((u / sigma_x) ** 2 + (v / sigma_y) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def motion_kernel(length: float, angle: float = 0.0) -> np.ndarray:

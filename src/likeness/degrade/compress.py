@@ -11,7 +11,7 @@ def _through(image: np.ndarray, suffix: str, flag: int, quality: int) -> np.ndar
     ok, data = cv2.imencode(suffix, bgr, [flag, int(quality)])
     if not ok:
         raise RuntimeError(f"OpenCV could not encode {suffix}")
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
     return np.ascontiguousarray(decoded[..., ::-1]).astype(np.float32) / np.float32(255.0)
 
 

@@ -20,15 +20,15 @@ def occlude(image: np.ndarray, seed: int, cover: float) -> np.ndarray:
         centre = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         axes = (max(1, round(a)), max(1, round(b)))
         cv2.ellipse(mask, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None]
-    return np.asarray(image * (1.0 - mask) + colour * mask, np.float32)
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None]
+    return np.asarray(image * (1.0 - soft) + colour * soft, np.float32)
 
 
 def misalign(image: np.ndarray, dx: float, dy: float, angle: float, scale: float) -> np.ndarray:
     """Shift by pixels, rotate by ``angle`` degrees and scale about the centre, as a bad alignment does."""
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
-    matrix[:, 2] += (dx, dy)
+    matrix[:, 2] += np.array((dx, dy))
     out = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.clip(out, 0.0, 1.0)
 
@@ -43,7 +43,7 @@ def scratches(image: np.ndarray, seed: int, count: int, strength: float) -> np.n
         points[0] = rng.uniform(0, width), rng.uniform(0, height)
         direction = rng.normal(0, 1, 2) * (0.3, 1.0)  # scratches of film and prints run mostly along one side
         for i in range(1, 6):
-            step = direction / max(np.linalg.norm(direction), 1e-6) * rng.uniform(0.03, 0.12) * height
+            step = direction / max(float(np.linalg.norm(direction)), 1e-6) * rng.uniform(0.03, 0.12) * height
             points[i] = points[i - 1] + step + rng.normal(0, 0.008 * width, 2)
         mask = np.zeros((height, width), np.float32)
         path = np.rint(points).astype(np.int32).reshape(-1, 1, 2)
@@ -66,6 +66,6 @@ def paper_grain(image: np.ndarray, seed: int, sigma: float, size: float) -> np.n
     rng = np.random.default_rng(seed)
     texture = rng.standard_normal(image.shape[:2], dtype=np.float32)
     if size > 0:
-        texture = cv2.GaussianBlur(texture, (0, 0), size)
+        texture = np.asarray(cv2.GaussianBlur(texture, (0, 0), size), np.float32)
         texture /= max(float(texture.std()), 1e-6)
-    return np.clip(image * (1.0 + np.float32(sigma) * texture[..., None]), 0.0, 1.0)
+    return np.asarray(np.clip(image * (1.0 + np.float32(sigma) * texture[..., None]), 0.0, 1.0))

@@ -12,8 +12,16 @@ import numpy as np
 
 from likeness.degrade.recipes import get_recipe
 from likeness.degrade.steps import Step, apply_steps
-from likeness.photo import Photo, PhotoError, add_suffix, assign_outputs, atomic_write_text, find_photos
-from likeness.photo import read_photo, write_photo
+from likeness.photo import (
+    Photo,
+    PhotoError,
+    add_suffix,
+    assign_outputs,
+    atomic_write_text,
+    find_photos,
+    read_photo,
+    write_photo,
+)
 
 MANIFEST = "manifest.jsonl"
 

@@ -111,7 +111,11 @@ def old_photo(rng: np.random.Generator, height: int, width: int) -> list[Step]:
     if rng.random() < 0.6:
         steps.append(Step("grey", {}))
     warm = _number(rng, 0.0, 0.15)
-    fade = {"contrast": _number(rng, 0.55, 0.95), "black": _number(rng, 0.0, 0.15), "tint": [1.0, 1 - warm / 2, 1 - warm]}
+    fade = {
+        "contrast": _number(rng, 0.55, 0.95),
+        "black": _number(rng, 0.0, 0.15),
+        "tint": [1.0, 1 - warm / 2, 1 - warm],
+    }
     steps.append(Step("fade", fade))
     grain = {"seed": _seed(rng), "sigma": _number(rng, 0.01, 0.08), "size": _number(rng, 0.5, 1.5)}
     steps.append(Step("paper_grain", grain))

@@ -26,4 +26,4 @@ def antialiased_bicubic(image: np.ndarray, height: int, width: int) -> np.ndarra
         np.asarray(Image.fromarray(image[..., c]).resize((width, height), Image.Resampling.BICUBIC))
         for c in range(image.shape[2])
     ]
-    return np.clip(np.stack(planes, axis=-1), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.stack(planes, axis=-1), 0.0, 1.0), np.float32)

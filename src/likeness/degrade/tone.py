@@ -9,7 +9,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 def colour_shift(image: np.ndarray, shift: tuple[float, float, float]) -> np.ndarray:
     """Add ``shift`` (R, G, B; in 1/255) to the channels, clipped: the colour jitter of GFPGAN."""
-    return np.clip(image + np.asarray(shift, np.float32) / np.float32(255.0), 0.0, 1.0)
+    return np.asarray(np.clip(image + np.asarray(shift, np.float32) / np.float32(255.0), 0.0, 1.0))
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -25,4 +25,5 @@ def fade(image: np.ndarray, contrast: float, black: float, tint: tuple[float, fl
 
 def low_light(image: np.ndarray, exposure: float, gamma: float) -> np.ndarray:
     """Under-exposure: ``image ** gamma * exposure`` with gamma >= 1 and exposure in (0, 1]."""
-    return np.clip(np.power(np.clip(image, 0.0, 1.0), gamma) * exposure, 0.0, 1.0).astype(np.float32)
+    dark = np.clip(np.power(np.clip(image, 0.0, 1.0), gamma) * exposure, 0.0, 1.0)
+    return np.asarray(dark, np.float32)

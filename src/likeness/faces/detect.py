@@ -108,8 +108,7 @@ class DlibDetector:
         boxes, _, _ = self._find.run(crop, 0, _BOTH - face.score)
         x0, y0, x1, y1 = (value * _LOOK_SIZE / CROP_SIZE for value in DLIB_BOX)
         return any(
-            _overlap((box.left(), box.top(), box.right() + 1, box.bottom() + 1), (x0, y0, x1, y1))
-            > _SAME_FACE
+            _overlap((box.left(), box.top(), box.right() + 1, box.bottom() + 1), (x0, y0, x1, y1)) > _SAME_FACE
             for box in boxes
         )
 

@@ -9,9 +9,7 @@ from likeness.faces.template import CROP_SIZE
 _CUBIC_REACH = 3  # source pixels a cubic kernel may read beyond a point, with one to spare
 
 
-def similarity_transform(
-    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
+def similarity_transform(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Least-squares similarity (rotation, one scale, shift; never a reflection) from source to target points.
 
     source, target: (N, 2) points, N >= 2, finite, not all the same. weights: (N,) positive trust in each
@@ -23,9 +21,7 @@ def similarity_transform(
     source = np.asarray(source, dtype=np.float64)
     target = np.asarray(target, dtype=np.float64)
     if source.shape != target.shape or source.ndim != 2 or source.shape[0] < 2 or source.shape[1] != 2:
-        raise ValueError(
-            f"points must be two (N, 2) arrays with N >= 2, got {source.shape} and {target.shape}"
-        )
+        raise ValueError(f"points must be two (N, 2) arrays with N >= 2, got {source.shape} and {target.shape}")
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise ValueError("points must be finite")
     share = np.ones(len(source)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -80,9 +76,7 @@ def frame_bounds(transform: np.ndarray, width: int, height: int, margin: float) 
     The frame runs from -0.5 to width - 0.5, -0.5 to height - 0.5; `margin` pixels are added on each side.
     """
     right, bottom = width - 0.5, height - 0.5
-    corners = apply_transform(
-        transform, np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
-    )
+    corners = apply_transform(transform, np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]]))
     x0, y0 = np.floor(corners.min(axis=0) - margin).astype(int)
     x1, y1 = np.ceil(corners.max(axis=0) + margin).astype(int) + 1
     return int(x0), int(y0), int(x1), int(y1)
@@ -159,9 +153,7 @@ def warp(pixels: np.ndarray, transform: np.ndarray, width: int, height: int) -> 
     remaining = compose(transform, offset)
     region, shrunk = shrink(region, scale)
     remaining = compose(remaining, invert_transform(shrunk))
-    crop = cv2.warpAffine(
-        region, remaining, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    crop = cv2.warpAffine(region, remaining, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.clip(crop, 0.0, 1.0)
 
 

@@ -41,9 +41,7 @@ class DlibRecognizer:
         Raises ValueError for other shapes or types, and for crops that are not finite.
         """
         if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3) or crops.dtype != np.float32:
-            raise ValueError(
-                f"crops must be (B, {CROP_SIZE}, {CROP_SIZE}, 3) float32, got {crops.shape} {crops.dtype}"
-            )
+            raise ValueError(f"crops must be (B, {CROP_SIZE}, {CROP_SIZE}, 3) float32, got {crops.shape} {crops.dtype}")
         vectors = np.empty((len(crops), self.dimensions), dtype=np.float32)
         for start in range(0, len(crops), _BATCH):
             chips = [_chip(crop) for crop in crops[start : start + _BATCH]]

@@ -59,9 +59,7 @@ def paste_face(
         return x0, y0, x0, y0
 
     residual, shrunk = shrink(residual, 1.0 / scale)
-    to_region = compose(
-        np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), compose(to_photo, invert_transform(shrunk))
-    )
+    to_region = compose(np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), compose(to_photo, invert_transform(shrunk)))
     change = cv2.warpAffine(
         residual, to_region, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT
     )
@@ -107,9 +105,7 @@ def _blur(grid: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(grid, (0, 0), _SEAM_SIGMA, borderType=cv2.BORDER_CONSTANT))
 
 
-def _check(
-    pixels: np.ndarray, crop: np.ndarray, restored: np.ndarray, mask: np.ndarray, strength: float
-) -> None:
+def _check(pixels: np.ndarray, crop: np.ndarray, restored: np.ndarray, mask: np.ndarray, strength: float) -> None:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"pixels must be (H, W, 3) uint8 or uint16, got {pixels.shape} {pixels.dtype}")
     for name, array, shape in (

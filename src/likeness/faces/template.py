@@ -18,9 +18,7 @@ def _constant(rows: list[list[float]] | list[float]) -> np.ndarray:
 CROP_SIZE = 512
 
 # Left eye, right eye, nose tip, left and right mouth corner: the FFHQ/facexlib template.
-FFHQ_TEMPLATE = _constant(
-    [[192.98, 239.95], [318.90, 240.19], [256.63, 314.02], [201.26, 371.41], [313.09, 371.15]]
-)
+FFHQ_TEMPLATE = _constant([[192.98, 239.95], [318.90, 240.19], [256.63, 314.02], [201.26, 371.41], [313.09, 371.15]])
 
 # The constants below are measured by benchmarks/face_template.py on 305 aligned photographs.
 

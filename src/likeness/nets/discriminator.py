@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,10 +21,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [width, width * 2, width * 4, width * 4]
         self.stem = nn.Conv2d(6 * 4, widths[0], 3, padding=1)
-        self.downs = nn.ModuleList(
-            spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.downs = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in pairwise(widths))
         self.mix = spectral_norm(nn.Conv2d(widths[-1], widths[-1], 3, padding=1))
         self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
 

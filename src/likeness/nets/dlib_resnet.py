@@ -13,7 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEVELS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))  # filters, blocks, halves
+LEVELS = (
+    (32, 3, False),
+    (64, 4, True),
+    (128, 3, True),
+    (256, 3, True),
+    (256, 1, True),
+)  # filters, blocks, halves
 MEAN = (122.782, 117.001, 104.298)  # RGB, subtracted; then divided by 256
 
 
@@ -27,7 +33,7 @@ class _ConvAffine(nn.Module):
         self.shift = nn.Parameter(torch.zeros(1, outputs, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x) * self.scale + self.shift
+        return self.conv(x) * self.scale + self.shift  # type: ignore[no-any-return]
 
 
 class _Residual(nn.Module):

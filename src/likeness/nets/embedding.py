@@ -23,4 +23,4 @@ class NoiseLevelEmbedding(nn.Module):
 
     def forward(self, gamma: Tensor) -> Tensor:
         angle = gamma.clamp(0, 1).sqrt()[:, None] * self.frequencies
-        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))
+        return self.mlp(torch.cat([angle.sin(), angle.cos()], dim=1))  # type: ignore[no-any-return]

@@ -33,9 +33,7 @@ def samples_of(image: Image.Image, icc: bytes | None) -> Samples:
         return _from_cmyk(image, icc)
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         kind = {"F": "floating-point", "I": "32-bit", "LAB": "CIE Lab"}.get(image.mode, image.mode)
-        raise ValueError(
-            f"{kind} pixels are not supported; convert it to 8 or 16 bits per channel RGB or grey"
-        )
+        raise ValueError(f"{kind} pixels are not supported; convert it to 8 or 16 bits per channel RGB or grey")
     grey = image.mode in _GREY_MODES
     if image.mode == "1":
         image = image.convert("L")
@@ -47,9 +45,7 @@ def samples_of(image: Image.Image, icc: bytes | None) -> Samples:
 
 def _from_cmyk(image: Image.Image, icc: bytes | None) -> Samples:
     if icc is None:
-        return Samples(
-            np.asarray(image.convert("RGB")), None, None, "CMYK without a profile: colours are a guess"
-        )
+        return Samples(np.asarray(image.convert("RGB")), None, None, "CMYK without a profile: colours are a guess")
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         target = ImageCms.ImageCmsProfile(io.BytesIO(srgb_profile()))

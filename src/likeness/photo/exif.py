@@ -20,9 +20,7 @@ class Ifd:
     order: str  # "<" or ">"
     big: bool  # BigTIFF
     count_at: int
-    entries: dict[
-        int, tuple[int, int, int]
-    ]  # tag -> (type, position of the entry, position of its value field)
+    entries: dict[int, tuple[int, int, int]]  # tag -> (type, position of the entry, position of its value field)
     next_at: int  # where the position of the next directory stands
     next_ifd: int
 
@@ -80,9 +78,7 @@ def upright(data: bytes) -> bytes:
     _, entry, value = ifd.entries[ORIENTATION]
     patched = bytearray(data)
     struct.pack_into(ifd.order + "HH" + ("Q" if ifd.big else "I"), patched, entry, ORIENTATION, 3, 1)
-    struct.pack_into(
-        ifd.order + ("HHI" if ifd.big else "HH"), patched, value, 1, *((0, 0) if ifd.big else (0,))
-    )
+    struct.pack_into(ifd.order + ("HHI" if ifd.big else "HH"), patched, value, 1, *((0, 0) if ifd.big else (0,)))
     return bytes(patched)
 
 

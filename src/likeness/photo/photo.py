@@ -90,17 +90,13 @@ class Photo:
             array = array[:, :, None]
         if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
             shape = array.shape
-            raise photo_error(
-                None, f"an image must have shape (H,W), (H,W,1), (H,W,3) or (H,W,4), not {shape}"
-            )
+            raise photo_error(None, f"an image must have shape (H,W), (H,W,1), (H,W,3) or (H,W,4), not {shape}")
         if array.dtype == np.bool_:
             array = array.astype(np.uint8) * np.uint8(255)
         elif np.issubdtype(array.dtype, np.floating):
             array = _from_unit(array, np.dtype(np.uint8))
         elif array.dtype not in (np.uint8, np.uint16):
-            raise photo_error(
-                None, f"an image must be uint8, uint16, bool or float in [0,1], not {array.dtype}"
-            )
+            raise photo_error(None, f"an image must be uint8, uint16, bool or float in [0,1], not {array.dtype}")
         grey = array.shape[2] == 1
         pixels = np.repeat(array, 3, axis=2) if grey else array[:, :, :3].copy()
         return cls(pixels, array[:, :, 3].copy() if array.shape[2] == 4 else None, grey)
@@ -124,16 +120,12 @@ class Photo:
         """
         pixels = np.asarray(pixels)
         if pixels.shape != self.pixels.shape:
-            raise photo_error(
-                self.source, f"new pixels must have shape {self.pixels.shape}, not {pixels.shape}"
-            )
+            raise photo_error(self.source, f"new pixels must have shape {self.pixels.shape}, not {pixels.shape}")
         if np.issubdtype(pixels.dtype, np.floating):
             pixels = _from_unit(pixels, self.pixels.dtype)
         elif pixels.dtype != self.pixels.dtype:
             dtype = self.pixels.dtype
-            raise photo_error(
-                self.source, f"new pixels must be {dtype} or float in [0,1], not {pixels.dtype}"
-            )
+            raise photo_error(self.source, f"new pixels must be {dtype} or float in [0,1], not {pixels.dtype}")
         exif = None if self.exif is None else drop_thumbnail(self.exif)
         return dataclasses.replace(self, pixels=pixels, exif=exif)
 
@@ -142,9 +134,7 @@ def _from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if values.size:
         low, high = float(values.min()), float(values.max())  # a NaN shows in both
         if not (low >= 0.0 and high <= 1.0):
-            raise photo_error(
-                None, f"float pixels must lie in [0,1], these lie in [{low:g},{high:g}]; clip or scale"
-            )
+            raise photo_error(None, f"float pixels must lie in [0,1], these lie in [{low:g},{high:g}]; clip or scale")
     maximum = int(np.iinfo(dtype).max)
     scaled: np.ndarray = np.rint(values.astype(np.float32, copy=False) * np.float32(maximum))
     return scaled.astype(dtype)

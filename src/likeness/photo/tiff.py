@@ -101,9 +101,7 @@ def check_samples(tags: Tags) -> None:
     if kinds - {1, 4} or len(bits) != 1 or not bits <= {1, 2, 4, 8, 16}:
         kind = {2: "signed ", 3: "floating-point "}.get(max(kinds), "")
         named = "/".join(str(number) for number in sorted(bits))
-        raise ValueError(
-            f"{named}-bit {kind}samples are not supported; save it with 8 or 16 bits per channel"
-        )
+        raise ValueError(f"{named}-bit {kind}samples are not supported; save it with 8 or 16 bits per channel")
 
 
 def is_deep(tags: Tags) -> bool:

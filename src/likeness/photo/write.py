@@ -63,9 +63,7 @@ def write_photo(photo: Photo, path: str | Path, *, quality: int = 95, lossless: 
         raise photo_error(path, f"quality must be 1 to 100, not {quality}")
     problem = _obstacle(photo, format_)
     if problem is not None:
-        raise photo_error(
-            path, f"{format_.name} cannot hold {problem}; write {_better_suffix(photo)} instead"
-        )
+        raise photo_error(path, f"{format_.name} cannot hold {problem}; write {_better_suffix(photo)} instead")
     if lossless and format_.name not in _LOSSLESS | _CAN_BE_LOSSLESS:
         raise photo_error(path, f"{format_.name} is not written without loss; use .png or .webp")
     if lossless and format_.name == "HEIF" and photo.max_value > 255:

@@ -43,4 +43,5 @@ def _chip_grid() -> Tensor:
     y, x = torch.meshgrid(offsets, offsets, indexing="ij")
     chip = torch.stack([x, y], dim=-1)
     frame = (chip - to_chip[:, 2]) @ inverse.T
-    return ((frame + 0.5) / CROP_SIZE * 2 - 1)[None].float()
+    grid: Tensor = (frame + 0.5) / CROP_SIZE * 2 - 1
+    return grid[None].float()

@@ -17,7 +17,11 @@ class TrainingLog:
     def __init__(self, recipe: TrainRecipe, main: bool, quiet: bool) -> None:
         self.recipe, self.main = recipe, main
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=quiet or not main
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            disable=quiet or not main,
         )
         self.sums: dict[str, list[float]] = {}
         self.began = time.monotonic()

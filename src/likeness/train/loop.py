@@ -28,7 +28,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
     rank, world = accelerator.process_index, accelerator.num_processes
     generator, discriminator = objective.generator, objective.discriminator
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))
+    ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))  # type: ignore[no-untyped-call]
     optimisers = {"generator": _adamw(generator, recipe.optimiser.rate, recipe.optimiser)}
     if discriminator is not None:
         rate = recipe.objective.discriminator_rate
@@ -106,7 +106,9 @@ def _update(
     accelerator: Accelerator, optimiser: Any, module: nn.Module, loss: torch.Tensor, rate: float, recipe: TrainRecipe
 ) -> None:
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()}: lower optimiser.rate, or resume from an earlier checkpoint")
+        raise FloatingPointError(
+            f"the loss is {loss.item()}: lower optimiser.rate, or resume from an earlier checkpoint"
+        )
     for group in optimiser.param_groups:
         group["lr"] = rate
     accelerator.backward(loss)

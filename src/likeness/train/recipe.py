@@ -71,13 +71,15 @@ class ObjectiveConfig(_Strict):
 
     name: Literal["likeness"] = "likeness"
     mean_share: float = Field(0.6, ge=0, le=1, description="share of samples trained at gamma = 0")
-    fixed_point: float = Field(0.0, ge=0, description="f(f(x)) = f(x), papers/001 eq. 3")
+    fixed_point: float = Field(0.0, ge=0, description="f(f(x)) = f(x) of the sharp step, papers/001 eq. 3")
     identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
     adversarial: float = Field(0.0, ge=0, description="of the second, sharp step")
     feature_matching: float = Field(0.0, ge=0)
     sharp_l1: float = Field(1.0, ge=0, description="L1 of the sharp step")
     sharp_gamma: float = Field(0.9, gt=0, lt=1, description="noise level of the sharp step")
-    mean_every: int = Field(1, ge=1, description="in adversarial training, the mean is trained every so many steps")
+    mean_every: int = Field(
+        1, ge=1, description="adversarial training: every so many steps the mean, and the fixed point"
+    )
     discriminator_rate: float = Field(3e-4, gt=0)
 
 

@@ -45,7 +45,9 @@ class Validator:
         energy = float(np.mean([gradient_energy(b) for b in self.clean]))
         scores = {"input_psnr": base}
         for name, images in columns.items():
-            scores[f"{name}_gain"] = float(np.mean([psnr(a, b) for a, b in zip(images, self.clean, strict=True)])) - base
+            scores[f"{name}_gain"] = (
+                float(np.mean([psnr(a, b) for a, b in zip(images, self.clean, strict=True)])) - base
+            )
             scores[f"{name}_energy"] = float(np.mean([gradient_energy(a) for a in images])) / energy
         self._sheet(columns, step)
         return scores

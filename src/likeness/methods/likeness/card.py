@@ -10,7 +10,13 @@ CARD = MethodCard(
     kind="iterative",
     stochastic=True,
     options=(
-        Option("steps", 2, 1, 50, "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face"),
+        Option(
+            "steps",
+            2,
+            1,
+            50,
+            "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face",
+        ),
     ),
     checkpoints={"net": "likeness.safetensors, in the package"},
 )

@@ -10,6 +10,7 @@ modulates every block; and the place in the aligned frame is an input, so that c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,15 +39,13 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.film = nn.Linear(condition, 2 * width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        _zero(self.film)
+        _zero(self.conv2)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
         h = self.conv1(F.silu(self.norm(x))) * (1 + scale) + shift
-        return x + self.conv2(F.silu(h))
+        return x + self.conv2(F.silu(h))  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
@@ -58,14 +57,13 @@ class Attention(nn.Module):
         self.norm = nn.GroupNorm(1, width)
         self.qkv = nn.Conv2d(width, 3 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _zero(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
         y = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
+        return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))  # type: ignore[no-any-return]
 
 
 class DegradationEncoder(nn.Module):
@@ -74,15 +72,13 @@ class DegradationEncoder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         channels = [3 * UNSHUFFLE**2, 64, 96, 128]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels[:-1], channels[1:], strict=True)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.out = nn.Linear(channels[-1], width)
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
             x = F.relu(conv(x))
-        return self.out(x.mean(dim=(2, 3)))
+        return self.out(x.mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
 
 class LikenessNet(nn.Module):
@@ -104,21 +100,18 @@ class LikenessNet(nn.Module):
         self.degradation = DegradationEncoder(cond)
         self.stem = nn.Conv2d(2 * pixels + 2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
-            nn.ModuleList(Block(w, cond) for _ in range(d))
-            for w, d in zip(widths[:-1], depths[:-1], strict=True)
+            nn.ModuleList(Block(w, cond) for _ in range(d)) for w, d in zip(widths[:-1], depths[:-1], strict=True)
         )
-        steps = list(zip(widths[:-1], widths[1:], strict=True))
+        steps = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in steps)
         self.middle = nn.ModuleList(Block(widths[-1], cond) for _ in range(depths[-1]))
         self.attention = Attention(widths[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in steps)
         self.decoder = nn.ModuleList(
-            nn.ModuleList(Block(w, cond) for _ in range(d))
-            for w, d in zip(widths[:-1], depths[:-1], strict=True)
+            nn.ModuleList(Block(w, cond) for _ in range(d)) for w, d in zip(widths[:-1], depths[:-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], pixels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        _zero(self.head)
 
     def forward(self, degraded: Tensor, state: Tensor, gamma: Tensor, place: Tensor | None = None) -> Tensor:
         d = F.pixel_unshuffle(degraded, UNSHUFFLE)
@@ -140,6 +133,11 @@ class LikenessNet(nn.Module):
             for block in blocks:  # type: ignore[attr-defined]
                 h = block(h, condition)
         return degraded + F.pixel_shuffle(self.head(F.silu(h)), UNSHUFFLE).to(degraded)
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 def whole_frame(height: int, width: int) -> Tensor:

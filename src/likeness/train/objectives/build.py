@@ -12,7 +12,8 @@ def build_objective(recipe: TrainRecipe) -> Objective:
 
     identity = None
     if recipe.objective.identity:
-        from likeness.train.identity import CROP_SIZE, IdentityFeatures
+        from likeness.faces import CROP_SIZE
+        from likeness.train.identity import IdentityFeatures
 
         if recipe.data.crop != CROP_SIZE:
             raise RecipeError(f"objective.identity looks at whole faces: set data.crop to {CROP_SIZE}")

@@ -56,7 +56,9 @@ class LikenessObjective:
         distance = torch.stack([_relative(a, b) for a, b in zip(got, wanted, strict=True)]).mean()
         return loss + self.config.identity * distance, distance.item()
 
-    def sharpen(self, network: nn.Module, degraded: Tensor, mean: Tensor, noise: Tensor, place: Tensor | None) -> Tensor:
+    def sharpen(
+        self, network: nn.Module, degraded: Tensor, mean: Tensor, noise: Tensor, place: Tensor | None
+    ) -> Tensor:
         """The second, sharp step: from the posterior mean, diffused to ``sharp_gamma``."""
         gamma = torch.full((len(degraded),), self.config.sharp_gamma).to(degraded)
         return network(degraded, _state(mean, gamma, noise), gamma, place).float()  # type: ignore[no-any-return]
@@ -89,13 +91,10 @@ class LikenessObjective:
             matching = torch.stack([F.l1_loss(a.float(), b.float()) for a, b in pairs]).mean()
             loss = loss + self.config.feature_matching * matching
             terms["matching"] = matching.item()
-        if self.config.fixed_point:
-            some = max(1, len(clean) // 8)
-            again = sharp[:some].detach().clamp(-1, 1)
-            gamma = torch.full((some,), self.config.sharp_gamma).to(clean)
-            state = _state(again, gamma, noise[:some].roll(1, 0))
+        if self.config.fixed_point and (step + 1) % self.config.mean_every == 0:
+            again = sharp.detach().clamp(-1, 1)
             # squared, unlike the rest: L1 would pull as hard at a drift too small to see
-            drift = F.mse_loss(self.generator(again, state, gamma, place[:some]).float(), again)
+            drift = F.mse_loss(self.sharpen(self.generator, again, again, noise.flip(0), place), again)
             loss = loss + self.config.fixed_point * drift
             terms["drift"] = drift.item()
         if self.config.identity:
@@ -126,4 +125,5 @@ def _state(x0: Tensor, gamma: Tensor, noise: Tensor) -> Tensor:
 def _relative(a: Tensor, b: Tensor) -> Tensor:
     """Distance of features relative to the wanted ones' size, averaged over the batch."""
     a, b = a.float().flatten(1), b.float().flatten(1)
-    return ((a - b).norm(dim=1) / b.norm(dim=1).clamp_min(1e-6)).mean()
+    distance: Tensor = (a - b).norm(dim=1) / b.norm(dim=1).clamp_min(1e-6)
+    return distance.mean()

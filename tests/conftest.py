@@ -1,0 +1,35 @@
+"""Fixtures for the tests of the pipeline and its commands; the helpers behind them are in scenes.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import scenes
+from likeness import methods
+
+
+@pytest.fixture
+def pattern(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a method that costs nothing, known to ``likeness.methods`` during the test."""
+    monkeypatch.setitem(methods.METHODS, "pattern", "scenes")
+    return "pattern"
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., scenes.Ended]:
+    """The command line in this process, which saves loading torch again: arguments -> how it ended."""
+    from likeness.cli import app
+
+    def run(*arguments: object) -> scenes.Ended:
+        capfd.readouterr()
+        status = 0
+        try:
+            app([str(a) for a in arguments], standalone_mode=True)
+        except SystemExit as error:
+            status = int(error.code or 0)
+        seen = capfd.readouterr()
+        return scenes.Ended(status, seen.out, seen.err)
+
+    return run

@@ -1,0 +1,379 @@
+"""The loop: it learns, resumes exactly after kill -9, and stops at a loss that is not a number."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("accelerate", reason="needs likeness[train]")
+
+from likeness.degrade import Step
+from likeness.methods.likeness.network import LikenessNet, NetworkConfig
+from likeness.train.checkpoint import LAST, export_averaged, load_averaged, load_checkpoint, save_checkpoint
+from likeness.train.loop import train
+from likeness.train.objectives.build import build_objective
+from likeness.train.objectives.likeness import LikenessObjective
+from likeness.train.recipe import ObjectiveConfig, TrainRecipe
+from likeness.weights.load import WeightsError, load_strict, save_half
+
+Make = Callable[..., TrainRecipe]
+SMALL = NetworkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
+ADVERSARIAL = {
+    "name": "likeness",
+    "adversarial": 0.01,
+    "feature_matching": 1,
+    "fixed_point": 1,
+    "identity": 0,
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("likeness.train.objectives.likeness.LikenessNet", lambda: LikenessNet(SMALL))
+
+
+def objective(recipe: TrainRecipe, seed: int = 0) -> LikenessObjective:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        built = build_objective(recipe)
+    assert isinstance(built, LikenessObjective)
+    return built
+
+
+def run(recipe: TrainRecipe, seed: int = 0) -> dict[str, Any]:
+    return load_checkpoint(train(recipe, objective(recipe, seed), quiet=True))
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def log(recipe: TrainRecipe) -> list[dict[str, float]]:
+    return [
+        json.loads(line) for line in (recipe.output / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+
+
+# Resuming
+
+KILLED = """
+import os, signal, sys
+import torch
+from likeness.methods.likeness.network import LikenessNet, NetworkConfig
+from likeness.train import checkpoint, loop
+from likeness.train.objectives import likeness
+from likeness.train.objectives.build import build_objective
+from likeness.train.recipe import TrainRecipe
+
+likeness.LikenessNet = lambda: LikenessNet(NetworkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1)))
+recipe = TrainRecipe.model_validate_json(sys.argv[1])
+save, saves = torch.save, []
+
+def half_a_save(state, file):
+    saves.append(1)
+    if len(saves) == 1:
+        return save(state, file)
+    file.write(b"PK half a checkpoint")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+checkpoint.torch.save = half_a_save
+torch.manual_seed(0)
+loop.train(recipe, build_objective(recipe), quiet=True)
+"""
+
+
+@pytest.mark.parametrize("terms", [{}, ADVERSARIAL], ids=["denoising", "adversarial"])
+def test_killed_in_the_middle_of_a_save_and_resumed_is_as_uninterrupted(
+    terms: dict[str, Any], small_recipe: Make, tmp_path: Path
+) -> None:
+    """kill -9 while the save of step 4 is half written: goes on from step 2, ends bit for bit the same."""
+    recipe = small_recipe(output=str(tmp_path / "killed"), save_every=2, objective=terms)
+    command = [sys.executable, "-c", KILLED, recipe.model_dump_json()]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert load_checkpoint(recipe.output / LAST)["step"] == 2
+
+    resumed = run(recipe, seed=99)  # other fresh weights: all must come from the checkpoint
+    straight = run(small_recipe(output=str(tmp_path / "straight"), save_every=2, objective=terms))
+    assert resumed["step"] == straight["step"] == 6
+    for part in ("ema", "generator") + (("discriminator",) if terms else ()):
+        assert equal(resumed[part], straight[part]), part
+    assert not equal(straight["ema"], straight["generator"])
+    left = sorted(p.name for p in recipe.output.iterdir())
+    assert left == ["last.ckpt", "log.jsonl", "tensorboard"]  # no partial file stays
+
+
+def test_a_finished_run_stays_as_it_is(small_recipe: Make) -> None:
+    first = run(small_recipe(steps=2))
+    again = run(small_recipe(steps=2), seed=5)
+    assert again["step"] == 2
+    assert equal(first["ema"], again["ema"])
+
+
+def test_a_run_can_be_made_longer(small_recipe: Make, tmp_path: Path) -> None:
+    flat = {"decay": 0}
+    run(small_recipe(steps=2, optimiser=flat))
+    longer = run(small_recipe(steps=4, optimiser=flat), seed=5)
+    straight = run(small_recipe(steps=4, optimiser=flat, output=str(tmp_path / "straight")))
+    assert equal(longer["ema"], straight["ema"])
+
+
+def test_another_seed_is_another_run(small_recipe: Make, tmp_path: Path) -> None:
+    a = run(small_recipe(steps=1))
+    b = run(small_recipe(steps=1, seed=2, output=str(tmp_path / "b")))
+    assert not equal(a["generator"], b["generator"])
+
+
+def test_the_checkpoint_carries_its_recipe(small_recipe: Make) -> None:
+    recipe = small_recipe(steps=1)
+    state = run(recipe)
+    assert TrainRecipe.model_validate(state["recipe"]) == recipe
+    assert state["discriminator"] is None
+
+
+def test_a_save_replaces_the_last_whole(tmp_path: Path) -> None:
+    for step in (1, 2):
+        state = {
+            "recipe": {},
+            "step": step,
+            "generator": {},
+            "ema": {"module.x": torch.full((2,), float(step))},
+        }
+        path = save_checkpoint(tmp_path / "run", state)
+    assert load_averaged(path)["x"].tolist() == [2.0, 2.0]
+    assert [p.name for p in path.parent.iterdir()] == [LAST]
+
+
+@pytest.mark.parametrize("kind", ["absent", "truncated", "no checkpoint", "code"])
+def test_a_checkpoint_that_is_none_is_refused_by_name(kind: str, small_recipe: Make) -> None:
+    recipe = small_recipe(steps=1)
+    path = recipe.output / LAST
+    path.parent.mkdir()
+    if kind == "truncated":
+        run(recipe)
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif kind == "no checkpoint":
+        torch.save({"state_dict": {}}, path)
+    elif kind == "code":
+        torch.save({"recipe": print}, path)
+    with pytest.raises(WeightsError, match=r"last\.ckpt (is not|are not)") as caught:
+        load_checkpoint(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_export_is_half_precision_and_carries_the_recipe(small_recipe: Make, tmp_path: Path) -> None:
+    recipe = small_recipe(steps=1)
+    run(recipe)
+    target = tmp_path / "out" / "likeness.safetensors"
+    metadata = export_averaged(recipe.output / LAST, target)
+    assert metadata["steps"] == "1"
+    assert TrainRecipe.model_validate_json(metadata["recipe"]) == recipe
+    net, averaged = LikenessNet(SMALL), load_averaged(recipe.output / LAST)
+    load_strict(net, target)
+    assert all(torch.equal(v, averaged[k].half().float()) for k, v in net.state_dict().items())
+    assert [p.name for p in target.parent.iterdir()] == [target.name]
+
+
+# Starting from weights
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "safetensors"])
+def test_init_starts_from_averaged_weights(kind: str, small_recipe: Make, tmp_path: Path) -> None:
+    recipe = small_recipe(steps=2)
+    run(recipe)
+    path = recipe.output / LAST
+    if kind == "safetensors":
+        path = tmp_path / "w.safetensors"
+        save_half(load_averaged(recipe.output / LAST), path, {})
+    wanted = load_averaged(path)
+    assert set(wanted) == set(LikenessNet(SMALL).state_dict())
+    slow = {"rate": 1e-12, "warmup": 0, "decay": 0}
+    state = run(small_recipe(steps=1, init=str(path), output=str(tmp_path / "next"), optimiser=slow), seed=7)
+    for key, value in wanted.items():
+        assert torch.allclose(state["generator"][key], value, atol=1e-7), key
+        assert torch.allclose(state["ema"]["module." + key], value, atol=1e-7), key
+
+
+# Learning
+
+
+def test_a_few_steps_on_one_picture_lower_the_loss(small_recipe: Make, shard: Path) -> None:
+    recipe = small_recipe(steps=30, optimiser={"rate": 3e-3, "warmup": 1, "decay": 0})
+    its = objective(recipe)
+    from likeness.train.data import Pairs
+
+    sample = Pairs(recipe.data.model_copy(update={"mixture": {"codeformer": 1.0}}), 1)[0]
+    batch = {key: value[None].expand(2, *value.shape).contiguous() for key, value in sample.items()}
+    optimiser = torch.optim.Adam(its.generator.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(40):
+        loss, terms, _ = its.generator_loss(batch, 0, torch.Generator().manual_seed(0))
+        assert terms["l1"] == pytest.approx(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx((batch["degraded"] - batch["clean"]).abs().mean().item(), rel=1e-5)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_loop_learns(small_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All the parts together, on strong noise, which is soon learnt: pictures it has not seen get better."""
+
+    class Noise:
+        @staticmethod
+        def draw(rng: Any, *_: object) -> list[Step]:
+            return [Step("gaussian_noise", {"sigma": 80.0, "seed": int(rng.integers(1000))})]
+
+    monkeypatch.setattr("likeness.train.data.get_recipe", lambda name: Noise)
+    recipe = small_recipe(
+        steps=40,
+        batch=4,
+        data={"mixture": {"idm": 1.0}},
+        optimiser={"rate": 3e-3, "warmup": 5, "decay": 10},
+        objective={"mean_share": 1.0},
+    )
+    before = objective(recipe)
+    trained = objective(recipe)
+    train(recipe, trained, quiet=True)
+    from likeness.train.data import Pairs
+
+    pairs = Pairs(recipe.data, 77)
+    samples = [pairs[n] for n in range(16)]
+    batch = {key: torch.stack([s[key] for s in samples]) for key in samples[0]}
+    averaged = LikenessNet(SMALL)
+    averaged.load_state_dict(load_averaged(recipe.output / LAST))
+    score = []
+    for net in (before.generator, averaged):
+        with torch.no_grad():
+            out = net(batch["degraded"], torch.zeros_like(batch["clean"]), torch.zeros(16), batch["place"])
+        score.append((out - batch["clean"]).abs().mean().item())
+    assert score[1] < 0.97 * score[0]
+    entries = log(recipe)
+    assert [e["step"] for e in entries] == list(range(1, 41))
+    assert all(e["l1"] > 0 and e["seconds_per_step"] > 0 for e in entries)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = small_recipe(save_every=1)
+    broken = objective(recipe)
+    good = broken.generator_loss
+
+    def loss(batch: Any, step: int, rng: torch.Generator) -> Any:
+        value, terms, carried = good(batch, step, rng)
+        return value * (float("nan") if step == 2 else 1.0), terms, carried
+
+    monkeypatch.setattr(broken, "generator_loss", loss)
+    with pytest.raises(FloatingPointError, match=r"the loss is nan: lower optimiser\.rate"):
+        train(recipe, broken, quiet=True)
+    state = load_checkpoint(recipe.output / LAST)
+    assert state["step"] == 2
+    assert all(torch.isfinite(v).all() for v in state["generator"].values())
+
+
+# The objective
+
+
+def test_adversarial_training_changes_both_networks(small_recipe: Make) -> None:
+    recipe = small_recipe(steps=2, objective=ADVERSARIAL)
+    before = objective(recipe)
+    assert before.discriminator is not None
+    old = {"generator": before.generator.state_dict(), "discriminator": before.discriminator.state_dict()}
+    state = run(recipe)
+    for part, values in old.items():
+        changed = [key for key, value in values.items() if not torch.equal(value, state[part][key])]
+        assert "head.weight" in changed, part
+    assert {"l1", "sharp_l1", "adversarial", "matching", "drift", "discriminator"} <= set(log(recipe)[0])
+
+
+def batch_of(seed: int, clean_too: bool = False) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    clean = torch.rand(2, 3, 64, 64, generator=rng) * 2 - 1
+    degraded = clean if clean_too else torch.rand(2, 3, 64, 64, generator=rng) * 2 - 1
+    return {"clean": clean, "degraded": degraded, "place": torch.zeros(2, 2, 16, 16)}
+
+
+def test_generator_loss_does_not_train_the_discriminator() -> None:
+    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, feature_matching=1, fixed_point=1))
+    assert its.discriminator is not None
+    loss, _, carried = its.generator_loss(batch_of(0), 0, torch.Generator().manual_seed(0))
+    loss.backward()
+    assert all(p.grad is None for p in its.discriminator.parameters())
+    assert all(p.requires_grad for p in its.discriminator.parameters())
+    head = its.generator.head.weight.grad
+    assert head is not None
+    assert head.abs().sum() > 0
+    for parameter in its.generator.parameters():
+        parameter.grad = None
+    loss_d, terms = its.discriminator_loss(batch_of(0), carried)
+    loss_d.backward()
+    assert all(p.grad is None for p in its.generator.parameters())
+    assert terms["discriminator"] == pytest.approx(loss_d.item())
+
+
+def test_fresh_net_on_clean_pictures_is_a_fixed_point() -> None:
+    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, fixed_point=1))
+    _, terms, carried = its.generator_loss(batch_of(0, clean_too=True), 0, torch.Generator().manual_seed(0))
+    assert terms["l1"] == terms["sharp_l1"] == terms["drift"] == 0.0
+    assert torch.equal(carried, batch_of(0)["clean"])
+
+
+def test_the_mean_is_trained_every_so_many_steps() -> None:
+    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, mean_every=3))
+    seen = [
+        "l1" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1]
+        for step in range(6)
+    ]
+    assert seen == [True, False, False, True, False, False]
+
+
+@pytest.mark.parametrize(("share", "zeros"), [(0.0, (0, 0)), (0.6, (90, 150)), (1.0, (200, 200))])
+def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: tuple[int, int]) -> None:
+    its = LikenessObjective(ObjectiveConfig(mean_share=share))
+    seen: dict[str, torch.Tensor] = {}
+
+    class Spy(torch.nn.Module):
+        def forward(self, degraded: Any, state: Any, gamma: Any, place: Any) -> Any:
+            seen.update(state=state, gamma=gamma)
+            return degraded
+
+    its.generator = Spy()
+    batch = {
+        "clean": torch.ones(200, 3, 4, 4),
+        "degraded": torch.zeros(200, 3, 4, 4),
+        "place": torch.zeros(1),
+    }
+    its.generator_loss(batch, 0, torch.Generator().manual_seed(0))
+    still = seen["gamma"] == 0
+    assert zeros[0] <= int(still.sum()) <= zeros[1]
+    assert (seen["state"][still] == 0).all()  # nothing is known of the picture
+    assert ((seen["gamma"] >= 0) & (seen["gamma"] < 1)).all()
+    expected = (
+        seen["gamma"][:, None].expand(-1, 48).flatten()
+    )  # state = gamma x0 + sqrt(gamma (1 - gamma)) eps
+    assert (seen["state"].flatten() - expected).mean().abs() < 0.02
+
+
+# Validation
+
+
+def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:
+    recipe = small_recipe(
+        steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"}
+    )
+    run(recipe)
+    scores = next(e for e in log(recipe) if "input_psnr" in e)
+    assert scores["step"] == 2
+    assert 15 < scores["input_psnr"] < 45
+    assert {"mean_gain", "mean_energy", "sharp_gain", "sharp_energy"} <= set(scores)
+    assert abs(scores["mean_gain"]) < 3  # two steps from doing nothing
+    assert [p.name for p in (recipe.output / "samples").iterdir()] == ["0000002.png"]
