@@ -124,11 +124,7 @@ def pictures(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if (
-            path.is_file()
-            and name.name != "report.json"
-            and not any(part.startswith(".") for part in name.parts)
-        ):
+        if path.is_file() and name.name != "report.json" and not any(part.startswith(".") for part in name.parts):
             found[name.as_posix()] = path.read_bytes()
     return found
 

@@ -51,9 +51,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     (source / "text.jpg").write_text("this is not a photo\n")
     scenes.save_deep(source / "deep.png", deep_portrait())
     alpha = np.tile(np.arange(256, dtype=np.uint8), (256, 1))[:, :, None]
-    (source / "alpha.png").write_bytes(
-        scenes.encoded(np.concatenate([scenes.portrait(256), alpha], axis=2), "PNG")
-    )
+    (source / "alpha.png").write_bytes(scenes.encoded(np.concatenate([scenes.portrait(256), alpha], axis=2), "PNG"))
     (source / "phone.jpg").write_bytes(scenes.encoded(np.rot90(PHONE), exif=scenes.exif(orientation=6)))
     (source / UMLAUT).write_bytes(scenes.encoded(scenes.portrait(260)))
     ended = scenes.likeness("restore", source, "-o", out)

@@ -123,9 +123,7 @@ def test_json_prints_one_document_and_failures_one_line(
 ) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     out = tmp_path / "out"
-    ended = command(
-        "restore", crop, tmp_path / "text.jpg", "-o", out, "--method", pattern, "--aligned", "--json"
-    )
+    ended = command("restore", crop, tmp_path / "text.jpg", "-o", out, "--method", pattern, "--aligned", "--json")
     assert ended.status == 1
     assert json.loads(ended.out) == scenes.read_report(out)
     assert len(ended.lines) == 1
@@ -155,9 +153,7 @@ def test_samples_write_every_face_and_where_they_differ(
         assert heat[deviation > 20].sum(axis=1).mean() > heat[deviation == 0].sum(axis=1).mean() + 100
 
 
-def test_one_sample_says_nothing_of_uncertainty(
-    command: Command, crop: Path, tmp_path: Path, pattern: str
-) -> None:
+def test_one_sample_says_nothing_of_uncertainty(command: Command, crop: Path, tmp_path: Path, pattern: str) -> None:
     record = restored(command, crop, tmp_path / "out", "--aligned")
     assert record["faces"][0]["uncertainty"] is None
     assert record["extra_outputs"] == []
@@ -186,9 +182,7 @@ def test_only_the_largest_face(command: Command, group: Path, tmp_path: Path, pa
     record = restored(command, group, tmp_path / "out", "--faces", "largest")
     faces = record["faces"]
     assert [face["status"] for face in faces] == ["restored", "skipped", "skipped"]
-    assert faces[0]["box"][2] - faces[0]["box"][0] > max(
-        face["box"][2] - face["box"][0] for face in faces[1:]
-    )
+    assert faces[0]["box"][2] - faces[0]["box"][0] > max(face["box"][2] - face["box"][0] for face in faces[1:])
     assert all("largest" in face["reason"] for face in faces[1:])
     before, after = scenes.load_pixels(group), scenes.load_pixels(tmp_path / "out" / record["output"])
     far = scenes.far_outside(before.shape, faces[0]["box"])
@@ -196,9 +190,7 @@ def test_only_the_largest_face(command: Command, group: Path, tmp_path: Path, pa
     assert np.array_equal(before[far], after[far])
 
 
-def test_small_faces_are_skipped_with_a_reason(
-    command: Command, photo: Path, tmp_path: Path, pattern: str
-) -> None:
+def test_small_faces_are_skipped_with_a_reason(command: Command, photo: Path, tmp_path: Path, pattern: str) -> None:
     record = restored(command, photo, tmp_path / "out", "--min-face", 500)
     assert (record["status"], [f["status"] for f in record["faces"]]) == ("kept", ["skipped"])
     assert "500" in record["faces"][0]["reason"]

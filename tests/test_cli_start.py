@@ -16,9 +16,7 @@ from likeness.methods import METHODS
 Command = Callable[..., scenes.Ended]
 
 
-@pytest.mark.parametrize(
-    "what", ["likeness", "likeness.cli", "likeness.methods", "likeness.photo", "likeness.faces"]
-)
+@pytest.mark.parametrize("what", ["likeness", "likeness.cli", "likeness.methods", "likeness.photo", "likeness.faces"])
 def test_imports_are_light(what: str) -> None:
     heavy = "torch", "cv2", "gradio", "dlib", "ray", "likeness.methods.likeness.network"
     code = f"import sys, {what}; print([name for name in {heavy!r} if name in sys.modules])"

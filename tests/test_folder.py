@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import scenes
-from likeness import folder as folder_module
+from likeness import memory as memory_module
 from likeness import pipeline
 from likeness.folder import restore_files
 from likeness.photo import PhotoError
@@ -47,14 +47,10 @@ def photos(tmp_path: Path) -> Path:
     return source
 
 
-def restore(
-    source: Path | list[Path], out: Path, *, overwrite: bool = False, **settings: Any
-) -> dict[str, str]:
+def restore(source: Path | list[Path], out: Path, *, overwrite: bool = False, **settings: Any) -> dict[str, str]:
     """Restore as aligned faces; the status of each photo."""
     sources = source if isinstance(source, list) else [source]
-    report = restore_files(
-        sources, out, Settings(method="pattern", aligned=True, **settings), overwrite=overwrite
-    )
+    report = restore_files(sources, out, Settings(method="pattern", aligned=True, **settings), overwrite=overwrite)
     assert scenes.read_report(out) == report.as_dict()
     return {Path(p["input"]).name: p["status"] for p in report.photos}
 
@@ -77,9 +73,7 @@ def test_running_again_does_nothing_and_reports_the_same(photos: Path, tmp_path:
     assert scenes.read_report(out) == report
 
 
-def test_progress_counts_every_photo_also_those_done_before(
-    photos: Path, tmp_path: Path, pattern: str
-) -> None:
+def test_progress_counts_every_photo_also_those_done_before(photos: Path, tmp_path: Path, pattern: str) -> None:
     out = tmp_path / "out"
     restore(photos, out)
     (out / "b.png").unlink()
@@ -120,9 +114,7 @@ def test_an_altered_input_is_made_again(photos: Path, tmp_path: Path, pattern: s
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_other_settings_make_it_again(
-    photos: Path, tmp_path: Path, pattern: str, other: dict[str, Any]
-) -> None:
+def test_other_settings_make_it_again(photos: Path, tmp_path: Path, pattern: str, other: dict[str, Any]) -> None:
     out = tmp_path / "out"
     restore(photos, out)
     before = times(out)
@@ -241,7 +233,7 @@ def test_damaged_memory_means_doing_it_again(photos: Path, tmp_path: Path, patte
     out = tmp_path / "out"
     restore(photos, out)
     before = times(out)
-    memory = sorted((out / folder_module.MEMORY).rglob("*.json"))
+    memory = sorted((out / memory_module.FOLDER).rglob("*.json"))
     assert len(memory) == 3
     memory[0].write_text("{")
     memory[1].write_text("[]")
@@ -293,9 +285,7 @@ def test_stopped_after_any_file_and_run_again(
     done = times(out)
     restore(photos, out)
     assert scenes.pictures(out) == scenes.pictures(whole)
-    for record, other in zip(
-        scenes.read_report(out)["photos"], scenes.read_report(whole)["photos"], strict=True
-    ):
+    for record, other in zip(scenes.read_report(out)["photos"], scenes.read_report(whole)["photos"], strict=True):
         assert scenes.without_times(record) == scenes.without_times(other)
     finished = after // 3  # photos whose memory was complete
     assert len(changed(done, times(out)) & set(done)) == len(done) - finished

@@ -54,9 +54,7 @@ def whole(photos: Path) -> Path:
 
 
 @pytest.mark.parametrize("outputs", [2, PHOTOS // 3])
-def test_killed_and_run_again_is_as_never_killed(
-    photos: Path, whole: Path, tmp_path: Path, outputs: int
-) -> None:
+def test_killed_and_run_again_is_as_never_killed(photos: Path, whole: Path, tmp_path: Path, outputs: int) -> None:
     out = tmp_path / "out"
     arguments = ("restore", photos, "-o", out, "--aligned", "--method", "pattern")
     process = scenes.start(*arguments)

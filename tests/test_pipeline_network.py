@@ -35,9 +35,7 @@ def restored(session: Session, crops: list[np.ndarray]) -> list[np.ndarray]:
     return [w.samples[0] for w in work]
 
 
-def test_a_face_is_bit_identical_whichever_faces_share_its_batch(
-    sharp: Session, crops: list[np.ndarray]
-) -> None:
+def test_a_face_is_bit_identical_whichever_faces_share_its_batch(sharp: Session, crops: list[np.ndarray]) -> None:
     full = restored(sharp, crops)
     turned = restored(sharp, [crops[3], crops[0], crops[1]])  # other places, other neighbours, one left out
     assert np.array_equal(turned[1], full[0])
@@ -50,11 +48,7 @@ def test_batches_of_one_and_eight_agree_to_rounding(crops: list[np.ndarray]) -> 
     seen = []
     for batch in (1, 8):
         session = Session(Settings(precision="fp32", aligned=True, batch=batch, options={"steps": 1}))
-        together = (
-            [restored(session, [crop])[0] for crop in crops[:2]]
-            if batch == 1
-            else restored(session, crops[:2])
-        )
+        together = [restored(session, [crop])[0] for crop in crops[:2]] if batch == 1 else restored(session, crops[:2])
         seen.append([np.rint(picture * 255) for picture in together])
     for one, eight in zip(*seen, strict=True):
         assert np.abs(one - eight).max() <= 1
@@ -64,9 +58,7 @@ def test_same_seed_same_pixels_other_seed_other_pixels() -> None:
     photo = Photo.from_array(scenes.aligned_face())
     session = Session(Settings(precision="fp32", aligned=True, seed=5))
     first, again = (restore_photo(session, photo).restored[0].samples[0] for _ in range(2))
-    other = (
-        restore_photo(Session(Settings(precision="fp32", aligned=True, seed=6)), photo).restored[0].samples[0]
-    )
+    other = restore_photo(Session(Settings(precision="fp32", aligned=True, seed=6)), photo).restored[0].samples[0]
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

@@ -142,9 +142,7 @@ def test_the_record_is_the_same_whatever_the_batch() -> None:
     seen = []
     for batch in (1, 4):
         found = list(stream(session_of_groups(batch=batch), jobs, keep))
-        seen.append(
-            [(scenes.without_times(f.result.as_dict()), f.photo.pixels.tobytes()) for f in found if f.photo]
-        )
+        seen.append([(scenes.without_times(f.result.as_dict()), f.photo.pixels.tobytes()) for f in found if f.photo])
     assert seen[0] == seen[1]
 
 

@@ -1,8 +1,6 @@
 """Restore files into a folder: what is done and intact is not done twice, and a kill loses nothing.
 
-Beside the pictures, ``OUT/.likeness/<stem>.json`` remembers for each photo from what (sha256 of the input), how
-(settings, weights, version) and into what (sha256 of each output) it was made. It is written before the pictures,
-as an intention, and again after them.
+What is remembered of each photo, and how, is in ``memory``.
 """
 
 from __future__ import annotations
@@ -16,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from likeness import __version__
+from likeness import __version__, memory
+from likeness.memory import Memory
 from likeness.photo import (
     Photo,
     PhotoError,
@@ -27,26 +26,26 @@ from likeness.photo import (
     atomic_write_text,
     find_photos,
     output_suffix,
+    sweep_leftovers,
     write_photo,
 )
 from likeness.pipeline import Finished, Session, Settings, spread, stream
 from likeness.results import PhotoResult, Report
 
-MEMORY = ".likeness"
 UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brightest
 
 
 @dataclass(frozen=True)
 class Task:
-    """One input, the stem of its output (relative, without suffix), and where it is remembered."""
+    """One input, the stem of its output (relative, without suffix), and what is remembered of it."""
 
     input: Path
     stem: Path
-    memory: Path
+    memory: Memory
 
 
-def plan(inputs: Sequence[str | Path], output: Path) -> list[Task]:
-    """Find the photos and give each an output stem that no other has.
+def plan(inputs: Sequence[str | Path], output: Path) -> list[tuple[Path, Path]]:
+    """Find the photos and give each a relative output stem that no other has: (input, stem) pairs.
 
     Earlier results are no inputs when ``output`` lies in a folder that is searched. Raises PhotoError when there
     are no photos, when ``output`` is a file, and when an output would replace its input.
@@ -54,16 +53,14 @@ def plan(inputs: Sequence[str | Path], output: Path) -> list[Task]:
     if output.exists() and not output.is_dir():
         raise PhotoError(f"{output} is a file, not a folder: choose another output folder")
     around = any(Path(i).is_dir() and _inside(output, Path(i)) and not _inside(Path(i), output) for i in inputs)
-    found = [p for p in find_photos(inputs) if not _inside(p.path, output if around else output / MEMORY)]
+    found = [p for p in find_photos(inputs) if not _inside(p.path, output if around else output / memory.FOLDER)]
     if not found:
         raise PhotoError(f"no photos in {', '.join(map(str, inputs))}")
     stems = assign_outputs(found)
     clash = next((p for p, stem in zip(found, stems, strict=True) if _same_file(p, output / stem)), None)
     if clash is not None:
         raise PhotoError(f"{clash.path} would be overwritten by its own restoration: choose another output folder")
-    return [
-        Task(p.path, stem, output / MEMORY / add_suffix(stem, ".json")) for p, stem in zip(found, stems, strict=True)
-    ]
+    return [(p.path, stem) for p, stem in zip(found, stems, strict=True)]
 
 
 def _inside(path: Path, folder: Path) -> bool:
@@ -88,13 +85,16 @@ def restore_files(
     ``progress(done, total, record)`` is called after each photo. Raises PhotoError when no input is found or an
     output would replace its input, and what ``Session`` raises; everything else that goes wrong is in the report.
     """
-    tasks = plan(inputs, output)
+    planned = plan(inputs, output)
     session = Session(settings)
     key = _key(session)
+    sweep_leftovers(output)
+    where = output / memory.FOLDER
+    tasks = [Task(path, stem, Memory(where / add_suffix(stem, ".json"), output, key)) for path, stem in planned]
     records: dict[Path, dict[str, Any]] = {}
     todo: list[Task] = []
     for task in tasks:
-        done = None if overwrite else _remembered(task, output, key)
+        done = None if overwrite else task.memory.recall(task.input)
         if done is None:
             todo.append(task)
         else:
@@ -107,7 +107,7 @@ def restore_files(
 
     def write(finished: Finished) -> tuple[Task, dict[str, Any]]:
         task = by_source[finished.result.input]
-        return task, _write(task, finished, output, key, overwrite)
+        return task, _write(task, finished, output, overwrite)
 
     for task, record in stream(session, _jobs(todo), write):
         records[task.stem] = record
@@ -142,75 +142,49 @@ def _key(session: Session) -> str:
     return hashlib.sha256(json.dumps(_describe(session), sort_keys=True).encode()).hexdigest()
 
 
-def _remembered(task: Task, output: Path, key: str) -> dict[str, Any] | None:
-    """The record of a photo that was done in this very way and whose input and outputs are unchanged."""
-    try:
-        memory = json.loads(task.memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # absent, or damaged
-        return None
-    if not isinstance(memory, dict) or memory.get("key") != key or not memory.get("record"):
-        return None
-    if any(face["status"] == "failed" for face in memory["record"]["faces"]):  # out of memory then, perhaps not now
-        return None
-    try:
-        intact = _sha256(task.input) == memory["input_sha256"] and all(
-            _sha256(output / name) == digest for name, digest in memory["outputs"].items()
-        )
-    except OSError:  # an input or output that cannot be read is not intact; doing it again will say why
-        return None
-    return memory["record"] if intact else None
-
-
-def _write(task: Task, finished: Finished, output: Path, key: str, overwrite: bool) -> dict[str, Any]:
+def _write(task: Task, finished: Finished, output: Path, overwrite: bool) -> dict[str, Any]:
     result = finished.result
     try:
         if finished.photo is not None:
-            result = _write_pictures(task, finished, finished.photo, output, key, overwrite)
+            result = _write_pictures(task, finished, finished.photo, output, overwrite)
     except (PhotoError, OSError) as error:
         reason = str(error) if isinstance(error, PhotoError) else f"cannot write {error.filename}: {error.strerror}"
         result = replace(result, output=None, extra_outputs=(), status="failed", reason=reason)
     return result.as_dict()
 
 
-def _write_pictures(
-    task: Task, finished: Finished, photo: Photo, output: Path, key: str, overwrite: bool
-) -> PhotoResult:
+def _write_pictures(task: Task, finished: Finished, photo: Photo, output: Path, overwrite: bool) -> PhotoResult:
     unchanged = finished.result.status == "kept"
     suffix = task.input.suffix if unchanged else output_suffix(photo)
     target = output / add_suffix(task.stem, suffix)
-    if target.exists() and not overwrite and not task.memory.exists():
-        raise PhotoError(f"{target} is there already and is not ours: use --overwrite to replace it")
-    memory: dict[str, Any] = {"key": key, "input_sha256": _sha256(task.input), "outputs": {}, "record": None}
-    atomic_write_text(task.memory, json.dumps(memory))
+    extra = {output / name: pixels for name, pixels in _sample_pictures(task, finished).items()}
+    names = [path.relative_to(output).as_posix() for path in (target, *extra)]
+    foreign = next((n for n in names if (output / n).exists() and not task.memory.owns(n)), None)
+    if foreign is not None and not overwrite:
+        raise PhotoError(f"{output / foreign} is there already and is not ours: use --overwrite to replace it")
+    task.memory.intend(names)
     if unchanged:
         with atomic_path(target) as partial:
             partial.write_bytes(task.input.read_bytes())
     else:
         write_photo(photo, target)
-    extra = _write_samples(task, finished, output)
-    result = replace(
-        finished.result,
-        output=target.relative_to(output).as_posix(),
-        extra_outputs=tuple(p.relative_to(output).as_posix() for p in extra),
-    )
-    memory["outputs"] = {p.relative_to(output).as_posix(): _sha256(p) for p in (target, *extra)}
-    memory["record"] = result.as_dict()
-    atomic_write_text(task.memory, json.dumps(memory, ensure_ascii=False))
+    for path, pixels in extra.items():
+        write_photo(Photo.from_array(pixels), path)
+    result = replace(finished.result, output=names[0], extra_outputs=tuple(names[1:]))
+    task.memory.done(task.input, names, result.as_dict())
     return result
 
 
-def _write_samples(task: Task, finished: Finished, output: Path) -> list[Path]:
-    """With ``--samples K``: the K faces and the map of their spread, for each restored face."""
-    written = []
-    folder = output / add_suffix(task.stem, ".samples")
+def _sample_pictures(task: Task, finished: Finished) -> dict[Path, np.ndarray]:
+    """With ``--samples K``: the K faces and the map of their spread, for each restored face, by relative path."""
+    pictures: dict[Path, np.ndarray] = {}
+    folder = add_suffix(task.stem, ".samples")
     for number, face in enumerate(finished.restored, 1):
-        if len(face.samples) < 2:
-            continue
-        for k, sample in enumerate(face.samples, 1):
-            written.append(write_photo(Photo.from_array(sample), folder / f"face-{number}-sample-{k}.png"))
-        heat = uncertainty_picture(spread(face.samples))
-        written.append(write_photo(Photo.from_array(heat), folder / f"face-{number}-uncertainty.png"))
-    return written
+        if len(face.samples) > 1:
+            for k, sample in enumerate(face.samples, 1):
+                pictures[folder / f"face-{number}-sample-{k}.png"] = sample
+            pictures[folder / f"face-{number}-uncertainty.png"] = uncertainty_picture(spread(face.samples))
+    return pictures
 
 
 def uncertainty_picture(deviation: np.ndarray) -> np.ndarray:
@@ -219,11 +193,3 @@ def uncertainty_picture(deviation: np.ndarray) -> np.ndarray:
 
     level = np.rint(np.clip(deviation / UNCERTAINTY_WHITE, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1])
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -123,29 +123,34 @@ class Session:
 
     def prepare(self, source: str, photo: Photo | Path) -> PhotoWork:
         """Read if it is a path, find faces, cut crops. A photo that cannot be read is work with an error."""
+        import cv2
+
         work = PhotoWork(source, None, time.perf_counter())
         try:
-            work.photo = photo = read_photo(photo) if isinstance(photo, Path) else photo
+            photo = read_photo(photo) if isinstance(photo, Path) else photo
+            work.faces = self._find(photo)
+            work.photo = photo
         except PhotoError as error:
             work.error = str(error)
-            return work
+        except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
+            work.error = f"{source}: finding faces failed: {_one_line(error)}"
+        return work
+
+    def _find(self, photo: Photo) -> list[FaceWork | FaceResult]:
         if self.detector is not None:
             found = self.detector.detect(_eight_bit(photo.pixels))
             chosen = select_faces(found, self.settings.faces, self.settings.min_face)
         elif photo.height == photo.width:
             chosen = [(Face.aligned(photo.height, photo.width), None)]
         else:
-            work.photo = None
-            work.error = (
-                f"{source}: an aligned face must be square, this is {photo.width}x{photo.height}; omit --aligned"
-            )
-            return work
-        for face, reason in chosen:
-            if reason is None:
-                work.faces.append(FaceWork(face, crop_face(photo.pixels, face.transform)))
-            else:
-                work.faces.append(FaceResult(face.box, face.score, "skipped", reason))
-        return work
+            size = f"{photo.width}x{photo.height}"
+            raise PhotoError(f"{photo.source}: an aligned face must be square, this is {size}; omit --aligned")
+        return [
+            FaceWork(face, crop_face(photo.pixels, face.transform))
+            if reason is None
+            else FaceResult(face.box, face.score, "skipped", reason)
+            for face, reason in chosen
+        ]
 
     def restore(self, faces: list[FaceWork]) -> None:
         """Run the method on up to a batch of crops, once for each sample.
@@ -162,9 +167,9 @@ class Session:
         for sample in range(self.settings.samples):
             try:
                 out = self.restorer.restore(batch, seed=self.settings.seed + sample, **self.options)
-            except RuntimeError as error:  # torch: out of memory, a missing kernel
+            except (RuntimeError, MemoryError) as error:  # torch: out of memory, a missing kernel
                 for face in faces:
-                    face.error = f"{self.settings.method} failed: {str(error).splitlines()[0]}"
+                    face.error = f"{self.settings.method} failed: {_one_line(error)}"
                 break
             pictures = out.permute(0, 2, 3, 1).cpu().numpy()
             for face, picture in zip(faces, pictures, strict=False):
@@ -177,33 +182,37 @@ class Session:
 
     def finish(self, work: PhotoWork) -> Finished:
         """Evidence for every face, and the photo with the restored faces pasted in."""
-        if work.photo is None:
-            seconds = time.perf_counter() - work.began
-            return Finished(None, PhotoResult(work.source, None, "failed", work.error, seconds=seconds))
-        pixels = work.photo.pixels.copy()
+        import cv2
+
+        try:
+            if work.photo is not None:
+                return self._paste(work, work.photo)
+        except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
+            work.error = f"{work.source}: pasting the faces failed: {_one_line(error)}"
+        seconds = time.perf_counter() - work.began
+        return Finished(None, PhotoResult(work.source, None, "failed", work.error, seconds=seconds))
+
+    def _paste(self, work: PhotoWork, photo: Photo) -> Finished:
+        pixels = photo.pixels.copy()
         records, restored = [], []
         for face in work.faces:
-            if isinstance(face, FaceResult):
-                records.append(face)
-                continue
-            record = self._judge(face)
+            record = self._judge(face) if isinstance(face, FaceWork) else face
             records.append(record)
-            if record.status == "restored":
-                paste_face(
-                    pixels,
-                    face.crop,
-                    face.samples[0],
-                    face.face.transform,
-                    self._mask(face),
-                    strength=self.settings.blend,
-                )
+            if isinstance(face, FaceWork) and record.status == "restored":
+                strength, mask = self.settings.blend, self._mask(face)
+                paste_face(pixels, face.crop, face.samples[0], face.face.transform, mask, strength=strength)
                 restored.append(face)
         status, reason = _photo_status(records)
-        photo = work.photo.with_pixels(pixels)
-        seconds = time.perf_counter() - work.began
-        return Finished(
-            photo, PhotoResult(work.source, None, status, reason, tuple(records), (), seconds), tuple(restored)
+        result = PhotoResult(
+            work.source,
+            None,
+            status,
+            reason,
+            tuple(records),
+            seconds=time.perf_counter() - work.began,
+            notes=tuple(photo.extras.get("notes", ())),
         )
+        return Finished(photo.with_pixels(pixels), result, tuple(restored))
 
     def _mask(self, face: FaceWork) -> np.ndarray:
         if self.settings.aligned:
@@ -244,6 +253,10 @@ def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"
     return "kept", "no face was restored: " + "; ".join(sorted({r.reason or r.status for r in records}))
 
 
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:
     return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
 
@@ -255,7 +268,7 @@ T = TypeVar("T")
 def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]) -> Iterator[T]:
     """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
 
-    ``write`` runs on a thread of its own, one call at a time. At most ``session.batch`` + 4 photos are held.
+    ``write`` runs on a thread of its own, one call at a time. At most ``session.batch`` + 5 photos are held.
     """
     ahead = session.batch + 2
     source = iter(jobs)

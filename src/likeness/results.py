@@ -54,7 +54,10 @@ class FaceResult:
 
 @dataclass(frozen=True)
 class PhotoResult:
-    """The record of one photo: restored (some face was), kept (written unchanged), or failed (nothing written)."""
+    """The record of one photo: restored (some face was), kept (written unchanged), or failed (nothing written).
+
+    ``notes``: what had to be changed while reading it, in words.
+    """
 
     input: str
     output: str | None
@@ -63,6 +66,7 @@ class PhotoResult:
     faces: Sequence[FaceResult] = ()
     extra_outputs: Sequence[str] = ()
     seconds: float = 0.0
+    notes: Sequence[str] = ()
 
     @property
     def failed(self) -> bool:
@@ -78,6 +82,7 @@ class PhotoResult:
             "reason": self.reason,
             "seconds": round(self.seconds, 4),
             "extra_outputs": list(self.extra_outputs),
+            "notes": list(self.notes),
             "faces": [face.as_dict() for face in self.faces],
         }
 

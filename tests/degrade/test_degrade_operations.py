@@ -203,9 +203,7 @@ def test_enlarging_interpolates_a_ramp(kernel: str) -> None:
     out = resize(ramp, 16, 64, kernel)
     place = (np.arange(64) + 0.5) / 4 - 0.5
     error = np.abs(out[8, 12:-12, 0] - (0.2 + 0.6 * place[12:-12] / 15)).max()
-    assert error < (
-        1e-5 if kernel == "bilinear" else 2e-3
-    )  # OpenCV's cubic (a = -0.75) bends a ramp a little
+    assert error < (1e-5 if kernel == "bilinear" else 2e-3)  # OpenCV's cubic (a = -0.75) bends a ramp a little
 
 
 def test_antialiased_bicubic_prefilters() -> None:
@@ -282,9 +280,7 @@ def test_fade_without_effect_is_the_picture(photo: np.ndarray) -> None:
 def test_occlusion_covers_about_what_was_asked(cover: float) -> None:
     """Shapes overlap and leave the frame, so a picture has less on average; none has much more."""
     black, white = flat(0.0, 128), flat(1.0, 128)
-    shares = [
-        1 - float((occlude(white, seed, cover) - occlude(black, seed, cover)).mean()) for seed in range(60)
-    ]
+    shares = [1 - float((occlude(white, seed, cover) - occlude(black, seed, cover)).mean()) for seed in range(60)]
     assert max(shares) < 1.1 * cover + 0.01
     assert 0.5 * cover < float(np.mean(shares)) < cover
 
@@ -307,9 +303,7 @@ def test_misalign_moves_turns_and_scales() -> None:
         return misalign(np.repeat(image[..., None], 3, 2), **params)[..., 0]
 
     moved = warped(spot, dx=5, dy=-3)
-    assert [(moved * x).sum() / moved.sum(), (moved * y).sum() / moved.sum()] == pytest.approx(
-        [37, 29], abs=0.05
-    )
+    assert [(moved * x).sum() / moved.sum(), (moved * y).sum() / moved.sum()] == pytest.approx([37, 29], abs=0.05)
     assert np.sqrt(moments(warped(spot, scale=1.5))[0, 0]) == pytest.approx(4.5, rel=0.02)
     assert np.degrees(axis(warped(bar, angle=30))) == pytest.approx(150, abs=1)  # up is -y: counter-clockwise
     assert np.abs(warped(spot) - spot).max() < 1e-6

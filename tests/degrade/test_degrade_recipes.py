@@ -151,9 +151,7 @@ def test_old_photo_ranges() -> None:
         red, green, blue = only(steps, "fade").params["tint"]
         assert 1.0 == red >= green >= blue >= 0.85  # brown, never blue
     spread([float(next(s for s in steps if s.op == "resize").params["height"]) for steps in lists], 128, 512)
-    assert sum(any(s.op == "grey" for s in steps) for steps in lists) / len(lists) == pytest.approx(
-        0.6, abs=0.12
-    )
+    assert sum(any(s.op == "grey" for s in steps) for steps in lists) / len(lists) == pytest.approx(0.6, abs=0.12)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -70,9 +70,7 @@ def test_diffuse_has_the_stated_mean_and_variance() -> None:
             assert torch.equal(row, torch.full_like(row, 0.7))
         else:
             same_law(row, gamma**0.5 * 0.7, (1 - gamma) ** 0.5)
-    assert torch.equal(
-        diffuse(x_t, 0.3, noise), diffuse(x_t, torch.full((3,), 0.3, dtype=torch.float64), noise)
-    )
+    assert torch.equal(diffuse(x_t, 0.3, noise), diffuse(x_t, torch.full((3,), 0.3, dtype=torch.float64), noise))
 
 
 def test_diffuse_takes_a_level_per_picture() -> None:
@@ -112,9 +110,7 @@ def test_a_step_is_the_gaussian_posterior(gamma: float, gamma_next: float) -> No
         one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
         mean = ancestral_step(at, start, gamma, gamma_next, zero).item()
         assert mean == pytest.approx(want_mean, abs=1e-12)
-        assert (ancestral_step(at, start, gamma, gamma_next, one).item() - mean) ** 2 == pytest.approx(
-            want_var
-        )
+        assert (ancestral_step(at, start, gamma, gamma_next, one).item() - mean) ** 2 == pytest.approx(want_var)
 
 
 def test_two_small_steps_make_one_large() -> None:
@@ -123,9 +119,7 @@ def test_two_small_steps_make_one_large() -> None:
     x_t = torch.full((COUNT, 1), -0.5, dtype=torch.float64)
     direct = ancestral_step(x_t, x0, 0.2, 0.8, normal(seed=1))
     between = ancestral_step(x_t, x0, 0.2, 0.5, normal(seed=2))
-    same_law(
-        ancestral_step(between, x0, 0.5, 0.8, normal(seed=3)), direct.mean().item(), direct.std().item() * 1.0
-    )
+    same_law(ancestral_step(between, x0, 0.5, 0.8, normal(seed=3)), direct.mean().item(), direct.std().item() * 1.0)
 
 
 @pytest.mark.parametrize(("gamma", "gamma_next"), [(0.5, 0.5), (0.6, 0.5), (-0.1, 0.5), (0.5, 1.1)])

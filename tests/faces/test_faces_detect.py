@@ -30,9 +30,7 @@ def test_scaled_and_turned(place: Callable, detector: DlibDetector, scale: float
     assert len(faces) == 1
     assert np.abs(faces[0].landmarks - points).max() < 5 * max(scale, 0.7)
     aligned = apply_transform(faces[0].transform, points)
-    assert (
-        np.abs(aligned - DLIB5_TEMPLATE).max() < 22
-    )  # pixels of the 512 frame; her smile lifts the nose base
+    assert np.abs(aligned - DLIB5_TEMPLATE).max() < 22  # pixels of the 512 frame; her smile lifts the nose base
     assert faces[0].size == pytest.approx(180 * scale, rel=0.06)
 
 
@@ -70,9 +68,7 @@ def test_tiny_pictures_have_no_face(detector: DlibDetector, shape: tuple[int, in
     assert detector.detect(np.full((*shape, 3), 128, dtype=np.uint8)) == []
 
 
-def test_grey_photos_and_views_work_and_twice_is_the_same(
-    astronaut: np.ndarray, detector: DlibDetector
-) -> None:
+def test_grey_photos_and_views_work_and_twice_is_the_same(astronaut: np.ndarray, detector: DlibDetector) -> None:
     grey = astronaut.mean(axis=2).astype(np.uint8)
     view = np.broadcast_to(grey[..., None], (*grey.shape, 3))  # not contiguous, not writable
     first, second = detector.detect(view)[0], detector.detect(view)[0]

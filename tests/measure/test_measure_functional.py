@@ -66,9 +66,7 @@ def test_gradient_energy_of_a_ramp() -> None:
     """Luminance rising by a per column and b per row: a^2 + b^2; colour counts by its luma."""
     y, x = np.mgrid[:20, :30]
     ramp = 0.1 + 0.01 * x + 0.02 * y
-    assert gradient_energy(np.repeat(ramp[..., None], 3, axis=2)) == pytest.approx(
-        0.01**2 + 0.02**2, rel=1e-9
-    )
+    assert gradient_energy(np.repeat(ramp[..., None], 3, axis=2)) == pytest.approx(0.01**2 + 0.02**2, rel=1e-9)
     green = np.zeros((20, 30, 3))
     green[..., 1] = ramp
     assert gradient_energy(green) == pytest.approx((0.01**2 + 0.02**2) * 0.587**2, rel=1e-9)

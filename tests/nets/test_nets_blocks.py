@@ -35,9 +35,7 @@ def test_noise_level_embedding() -> None:
     assert torch.pdist(out).min() > 1e-3  # levels are told apart
     assert torch.allclose(embed(torch.tensor([-1.0, 2.0])), out[[0, 4]], atol=1e-6)  # clamped
     assert set(embed.state_dict()) == {"mlp.0.weight", "mlp.0.bias", "mlp.2.weight", "mlp.2.bias"}
-    assert (
-        embed(torch.tensor([0.5, 0.50001])).diff(dim=0).norm() < 0.05 * torch.pdist(out).max()
-    ).item()  # smooth
+    assert (embed(torch.tensor([0.5, 0.50001])).diff(dim=0).norm() < 0.05 * torch.pdist(out).max()).item()  # smooth
 
 
 # Discriminator

@@ -62,9 +62,7 @@ def test_choose_names_an_unknown_option_and_the_known() -> None:
         card().choose({"steps": 1})
 
 
-@pytest.mark.parametrize(
-    "value", [0, 51, -1, 2.5, float("nan"), float("inf"), -float("inf"), "many", "3", [], 10**30]
-)
+@pytest.mark.parametrize("value", [0, 51, -1, 2.5, float("nan"), float("inf"), -float("inf"), "many", "3", [], 10**30])
 def test_check_refuses_with_the_value_and_the_name(value: Any) -> None:
     with pytest.raises(OptionError, match=r"^steps must be (in \[1, 50\]|a number)") as caught:
         STEPS.check(value)
@@ -155,9 +153,7 @@ def test_rows_of_a_batch_do_not_mix(awake: LikenessNet) -> None:
     degraded, state, gamma = rand(3, 3, 64, 64), rand(3, 3, 64, 64, seed=1), torch.tensor([0.0, 0.5, 0.9])
     whole = awake(degraded, state, gamma)
     for i in range(3):
-        assert torch.allclose(
-            awake(degraded[i : i + 1], state[i : i + 1], gamma[i : i + 1])[0], whole[i], atol=1e-5
-        )
+        assert torch.allclose(awake(degraded[i : i + 1], state[i : i + 1], gamma[i : i + 1])[0], whole[i], atol=1e-5)
 
 
 def test_whole_frame_has_cell_centres() -> None:
@@ -215,9 +211,7 @@ def test_restore_refuses_other_options(awake: LikenessNet) -> None:
         restorer(awake).restore(torch.zeros(1, 3, 64, 64), fidelity=0.5)
 
 
-def test_load_takes_weights_from_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, awake: LikenessNet
-) -> None:
+def test_load_takes_weights_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, awake: LikenessNet) -> None:
     monkeypatch.setattr("likeness.methods.likeness.network.LikenessNet", lambda: LikenessNet(SMALL))
     path = tmp_path / "mine.safetensors"
     save_half(awake.state_dict(), path, {})

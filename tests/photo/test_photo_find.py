@@ -53,9 +53,7 @@ def test_globs(tree: Path) -> None:
 
 def test_each_file_once(tree: Path) -> None:
     (tree / "link.png").symlink_to(tree / "a.png")
-    photos = find_photos(
-        [tree / "sub", tree / "sub" / "a.png", tree, f"{tree}/*.png", tree / "sub" / ".." / "a.png"]
-    )
+    photos = find_photos([tree / "sub", tree / "sub" / "a.png", tree, f"{tree}/*.png", tree / "sub" / ".." / "a.png"])
     assert relatives(photos) == ["[x].webp", "a.png", "b.JPG", "a.png", "c.HEIC", "deep/d.tiff"]
 
 
@@ -121,9 +119,7 @@ def test_suffixes() -> None:
         pytest.param(["X.jpg", "x.jpg"], ["X_jpg", "x_jpg_2"], id="case"),
         pytest.param(["x.JPG", "x.jpg"], ["x_jpg", "x_jpg_2"], id="case-of-the-suffix"),
         pytest.param(["A/x.jpg", "a/x.jpg"], ["A/x_jpg", "a/x_jpg_2"], id="case-of-the-folder"),
-        pytest.param(
-            ["x.jpg", "x.png", "x_png.tif"], ["x_jpg", "x_png_2", "x_png"], id="clash-with-a-given-name"
-        ),
+        pytest.param(["x.jpg", "x.png", "x_png.tif"], ["x_jpg", "x_png_2", "x_png"], id="clash-with-a-given-name"),
         pytest.param(["é.jpg", "e\u0301.jpg"], ["é_jpg", "e\u0301_jpg_2"], id="two-spellings-of-an-accent"),
         pytest.param(["x", "x.jpg"], ["x_1", "x_jpg"], id="no-suffix"),
         pytest.param(["a.b.jpg", "a.c.jpg"], ["a.b", "a.c"], id="dots"),
@@ -138,13 +134,9 @@ def test_outputs(names: list[str], stems: list[str]) -> None:
 def test_outputs_are_always_different() -> None:
     dice = random.Random(0)
     for _ in range(200):
-        names = [
-            "".join(dice.choices("xX_2", k=dice.randint(1, 4))) + dice.choice([".jpg", ".JPG", ".png", ""])
-        ]
+        names = ["".join(dice.choices("xX_2", k=dice.randint(1, 4))) + dice.choice([".jpg", ".JPG", ".png", ""])]
         names += [name for name in names for _ in range(3)]
-        names += [
-            dice.choice(["x", "x_jpg", "x_2", "X_jpg_2"]) + dice.choice([".jpg", ".png"]) for _ in range(8)
-        ]
+        names += [dice.choice(["x", "x_jpg", "x_2", "X_jpg_2"]) + dice.choice([".jpg", ".png"]) for _ in range(8)]
         outputs = assign_outputs([PhotoInput(Path(str(i)), Path(name)) for i, name in enumerate(names)])
         assert len({output.as_posix().lower() for output in outputs}) == len(names)
 

@@ -135,9 +135,7 @@ def test_imagemagick_exif_in_png_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
 def test_nonsense_orientation_counts_as_1(tmp_path: Path, value: int) -> None:
-    (tmp_path / "in.png").write_bytes(
-        files.saved(files.picture(), "PNG", exif=b"Exif\0\0" + files.exif(value))
-    )
+    (tmp_path / "in.png").write_bytes(files.saved(files.picture(), "PNG", exif=b"Exif\0\0" + files.exif(value)))
     photo = read_photo(tmp_path / "in.png")
     assert np.array_equal(photo.pixels, files.picture())
     assert photo.exif == files.exif(1)

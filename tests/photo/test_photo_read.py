@@ -49,9 +49,7 @@ def test_cmyk_goes_through_its_profile(tmp_path: Path, ink: int, profile: bool) 
         assert np.abs(photo.pixels[10, 10].astype(int) - (0 if ink == 3 else 162)).max() <= 3
         assert photo.icc is not None
         assert photo.icc[16:20] == b"RGB "
-        assert (
-            photo.icc[24:28] == b"\x07\xd0\x00\x01"
-        )  # not the time of reading: the same file gives the same bytes
+        assert photo.icc[24:28] == b"\x07\xd0\x00\x01"  # not the time of reading: the same file gives the same bytes
         assert "notes" not in photo.extras
     else:
         assert photo.pixels[10, 10].tolist() == [0 if ink in (i, 3) else 255 for i in range(3)]
@@ -170,9 +168,7 @@ def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (10, 200, 90)]
     for format_ in ("WEBP", "PNG", "TIFF"):
         options = {"lossless": True} if format_ == "WEBP" else {}
-        photo = read(
-            tmp_path, files.saved(frames[0], format_, save_all=True, append_images=frames[1:], **options)
-        )
+        photo = read(tmp_path, files.saved(frames[0], format_, save_all=True, append_images=frames[1:], **options))
         assert photo.extras["frames"] == 3
         assert (photo.pixels == 10).all()
 
@@ -264,9 +260,7 @@ def test_cut_short(tmp_path: Path, kind: str, part: float) -> None:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_random_damage_is_a_photo_or_one_line(
-    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_random_damage_is_a_photo_or_one_line(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     dice, data = random.Random(kind), SAMPLES[kind]
     for _ in range(40):
         broken = bytearray(data)
@@ -353,8 +347,6 @@ def test_tiff_that_points_to_itself_ends(tmp_path: Path) -> None:
 
 
 def test_import_is_light() -> None:
-    code = (
-        "import sys, likeness.photo; print([m for m in ('torch', 'cv2', 'pillow_heif') if m in sys.modules])"
-    )
+    code = "import sys, likeness.photo; print([m for m in ('torch', 'cv2', 'pillow_heif') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

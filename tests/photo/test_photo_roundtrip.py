@@ -21,10 +21,7 @@ def each_depth(*suffixes: str) -> list:
     """(suffix, dtype) for each depth that the format can hold."""
     deep = [(suffix, np.uint16) for suffix in suffixes if suffix in (".png", ".tif", ".heic")]
     pairs = [(suffix, np.uint8) for suffix in suffixes] + deep
-    return [
-        pytest.param(suffix, dtype, id=f"{suffix}-{np.dtype(dtype).itemsize * 8}bit")
-        for suffix, dtype in pairs
-    ]
+    return [pytest.param(suffix, dtype, id=f"{suffix}-{np.dtype(dtype).itemsize * 8}bit") for suffix, dtype in pairs]
 
 
 def photo_of(kind: str, dtype: type) -> Photo:
@@ -79,9 +76,7 @@ def test_deep_heif_stays_deep(tmp_path: Path, bits: int) -> None:
     assert back.pixels.dtype == np.uint16
     assert back.alpha is not None
     assert np.abs(back.as_float() - photo.as_float()).mean() < 0.01
-    white = read_photo(
-        write_photo(Photo.from_array(np.full((32, 32, 3), 65535, np.uint16)), tmp_path / "w.heic")
-    )
+    white = read_photo(write_photo(Photo.from_array(np.full((32, 32, 3), 65535, np.uint16)), tmp_path / "w.heic"))
     assert white.pixels.max() == 65535
     assert output_suffix(back) == ".heic"
 
@@ -145,11 +140,7 @@ def test_png_text_and_colour_chunks_survive(tmp_path: Path) -> None:
     ]
     for name, dtype in (("8", np.uint8), ("16", np.uint16)):
         array = files.picture(3, dtype)
-        raw = (
-            files.deep_png(array, *chunks)
-            if name == "16"
-            else files.png(53, 37, 8, 2, array.tobytes(), *chunks)
-        )
+        raw = files.deep_png(array, *chunks) if name == "16" else files.png(53, 37, 8, 2, array.tobytes(), *chunks)
         (tmp_path / "in.png").write_bytes(raw)
         written = write_photo(read_photo(tmp_path / "in.png"), tmp_path / "out.png").read_bytes()
         assert all(chunk in written for chunk in chunks)
@@ -186,15 +177,8 @@ def test_jpeg_keeps_full_colour_resolution(tmp_path: Path) -> None:
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "dtype"), each_depth(".jpg", ".png", ".webp", ".tif", ".bmp", ".heic", ".avif")
-)
+@pytest.mark.parametrize(("suffix", "dtype"), each_depth(".jpg", ".png", ".webp", ".tif", ".bmp", ".heic", ".avif"))
 def test_same_photo_gives_the_same_bytes(tmp_path: Path, suffix: str, dtype: type) -> None:
-    photo = Photo(
-        files.picture(3, dtype, 200, 300), exif=files.exif(1), icc=files.icc(), extras={"dpi": (72, 72)}
-    )
-    hashes = {
-        hashlib.sha256(write_photo(photo, tmp_path / f"{i}{suffix}").read_bytes()).hexdigest()
-        for i in range(3)
-    }
+    photo = Photo(files.picture(3, dtype, 200, 300), exif=files.exif(1), icc=files.icc(), extras={"dpi": (72, 72)})
+    hashes = {hashlib.sha256(write_photo(photo, tmp_path / f"{i}{suffix}").read_bytes()).hexdigest() for i in range(3)}
     assert len(hashes) == 1

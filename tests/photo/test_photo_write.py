@@ -60,12 +60,8 @@ def test_output_suffix(tmp_path: Path, photo: Photo, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("photo", "name", "options", "match"),
     [
-        pytest.param(
-            Photo(DEEP), "x.jpg", {}, "JPEG cannot hold 16 bits per channel; write .png", id="jpeg-16"
-        ),
-        pytest.param(
-            Photo(FLAT, MASK), "x.JPEG", {}, "JPEG cannot hold transparency; write .png", id="jpeg-alpha"
-        ),
+        pytest.param(Photo(DEEP), "x.jpg", {}, "JPEG cannot hold 16 bits per channel; write .png", id="jpeg-16"),
+        pytest.param(Photo(FLAT, MASK), "x.JPEG", {}, "JPEG cannot hold transparency; write .png", id="jpeg-alpha"),
         pytest.param(Photo(DEEP), "x.webp", {}, "WEBP cannot hold 16", id="webp-16"),
         pytest.param(Photo(DEEP), "x.avif", {}, "AVIF cannot hold 16", id="avif-16"),
         pytest.param(Photo(DEEP, format="TIFF"), "x.bmp", {}, "BMP cannot hold 16.*write .tif", id="bmp-16"),

@@ -57,9 +57,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def log(recipe: TrainRecipe) -> list[dict[str, float]]:
-    return [
-        json.loads(line) for line in (recipe.output / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    return [json.loads(line) for line in (recipe.output / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 # Resuming
@@ -329,10 +327,7 @@ def test_fresh_net_on_clean_pictures_is_a_fixed_point() -> None:
 
 def test_the_mean_is_trained_every_so_many_steps() -> None:
     its = LikenessObjective(ObjectiveConfig(adversarial=0.01, mean_every=3))
-    seen = [
-        "l1" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1]
-        for step in range(6)
-    ]
+    seen = ["l1" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1] for step in range(6)]
     assert seen == [True, False, False, True, False, False]
 
 
@@ -357,9 +352,7 @@ def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: t
     assert zeros[0] <= int(still.sum()) <= zeros[1]
     assert (seen["state"][still] == 0).all()  # nothing is known of the picture
     assert ((seen["gamma"] >= 0) & (seen["gamma"] < 1)).all()
-    expected = (
-        seen["gamma"][:, None].expand(-1, 48).flatten()
-    )  # state = gamma x0 + sqrt(gamma (1 - gamma)) eps
+    expected = seen["gamma"][:, None].expand(-1, 48).flatten()  # state = gamma x0 + sqrt(gamma (1 - gamma)) eps
     assert (seen["state"].flatten() - expected).mean().abs() < 0.02
 
 
@@ -367,9 +360,7 @@ def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: t
 
 
 def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:
-    recipe = small_recipe(
-        steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"}
-    )
+    recipe = small_recipe(steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"})
     run(recipe)
     scores = next(e for e in log(recipe) if "input_psnr" in e)
     assert scores["step"] == 2

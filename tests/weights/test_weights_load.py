@@ -42,9 +42,7 @@ def test_save_half_does_not_touch_the_network(path: Path) -> None:
     saved = network()
     before = {k: v.clone() for k, v in saved.state_dict().items()}
     save_half(saved.state_dict(), path, {})
-    assert all(
-        torch.equal(v, before[k]) and v.dtype == before[k].dtype for k, v in saved.state_dict().items()
-    )
+    assert all(torch.equal(v, before[k]) and v.dtype == before[k].dtype for k, v in saved.state_dict().items())
 
 
 def test_missing_unexpected_and_misshapen_are_named(path: Path) -> None:
@@ -85,9 +83,7 @@ def test_one_problem_is_enough(path: Path, problem: str) -> None:
 
 def test_many_problems_are_counted(path: Path) -> None:
     save_file({"other": torch.zeros(1)}, path)
-    with pytest.raises(
-        WeightsError, match=r"missing 0\.weight.* and 7 more$"
-    ):  # nine missing, one unexpected
+    with pytest.raises(WeightsError, match=r"missing 0\.weight.* and 7 more$"):  # nine missing, one unexpected
         load_strict(network(), path)
 
 

@@ -85,15 +85,19 @@ def restore(
 
 def _in_words(summary: dict[str, Any], output: Path) -> str:
     faces, photos = summary["faces"], summary["photos"]
-    words = [f"{faces['restored']} faces restored in {photos['restored']} photos"]
+    words = [f"{_count(faces['restored'], 'face')} restored in {_count(photos['restored'], 'photo')}"]
+    words += [f"{_count(faces[status], 'face')} {status}" for status in ("kept", "skipped", "failed") if faces[status]]
     if photos["kept"]:
-        words.append(f"{photos['kept']} photos kept as they are")
-    words += [f"{faces[status]} faces {status}" for status in ("kept", "skipped", "failed") if faces[status]]
+        words.append(f"{_count(photos['kept'], 'photo')} written unchanged")
     if photos["failed"]:
-        words.append(f"{photos['failed']} photos failed")
+        words.append(f"{_count(photos['failed'], 'photo')} failed")
     if summary["other_person_likely"]:
-        words.append(f"{summary['other_person_likely']} faces may no longer be the same person")
+        words.append(f"{_count(summary['other_person_likely'], 'face')} may no longer be the same person")
     return f"{', '.join(words)}; see {output / 'report.json'}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 class _Bar:

@@ -28,6 +28,6 @@ def select_faces(
         if which == "largest" and face is not largest:
             reason = "not the largest face"
         elif face.size < min_size:
-            reason = f"smaller than --min-size {min_size:g} px ({face.size:.0f} px)"
+            reason = f"smaller than --min-face {min_size:g} px ({face.size:.0f} px)"
         chosen.append((face, reason))
     return chosen

@@ -1,6 +1,6 @@
 """A picture in, a picture out: orientation, ICC, alpha, 16 bit, HEIC. Knows nothing of faces."""
 
-from .atomic import atomic_path, atomic_write_bytes, atomic_write_text
+from .atomic import atomic_path, atomic_write_bytes, atomic_write_text, sweep_leftovers
 from .errors import PhotoError
 from .find import PhotoInput, add_suffix, assign_outputs, find_photos
 from .formats import SUPPORTED_SUFFIXES
@@ -21,5 +21,6 @@ __all__ = [
     "find_photos",
     "output_suffix",
     "read_photo",
+    "sweep_leftovers",
     "write_photo",
 ]

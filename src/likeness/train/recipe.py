@@ -75,6 +75,7 @@ class ObjectiveConfig(_Strict):
     identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
     adversarial: float = Field(0.0, ge=0, description="of the second, sharp step")
     feature_matching: float = Field(0.0, ge=0)
+    texture: float = Field(0.0, ge=0, description="local contrast of the sharp step, in three octaves")
     sharp_l1: float = Field(1.0, ge=0, description="L1 of the sharp step")
     sharp_gamma: float = Field(0.9, gt=0, lt=1, description="noise level of the sharp step")
     mean_every: int = Field(
