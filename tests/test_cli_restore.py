@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import scenes
+from likeness.degrade import degrade
 
 Command = Callable[..., scenes.Ended]
 
@@ -214,6 +215,8 @@ def test_an_identity_limit_keeps_the_photos_own_face(
 def test_aligned_restores_all_of_the_crop(command: Command, crop: Path, tmp_path: Path) -> None:
     """With the real network: up to the border, without a mask, without a search for faces."""
     out = tmp_path / "out"
+    degraded, _ = degrade(scenes.aligned_face(), "idm", seed=1)  # a good picture may be left as it is
+    crop.write_bytes(scenes.encoded(np.rint(degraded * 255).astype(np.uint8), "PNG"))
     assert command("restore", crop, "-o", out, "--aligned", "--steps", "1").status == 0
     (record,) = scenes.read_report(out)["photos"]
     assert record["faces"][0]["box"] == [0, 0, 512, 512]

@@ -254,7 +254,8 @@ def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    lines = str(error).split("\n")
+    return lines[0].strip()[:200] or type(error).__name__
 
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:

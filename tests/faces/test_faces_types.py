@@ -77,14 +77,14 @@ def test_selection_gives_a_reason_for_each_face_left_out() -> None:
     faces = [face(100, 5), face(18), face(60)]
     assert [reason for _, reason in select_faces(faces, "all", 24)] == [
         None,
-        "smaller than --min-size 24 px (18 px)",
+        "smaller than --min-face 24 px (18 px)",
         None,
     ]
     chosen = select_faces(faces, "largest", 24)
     assert [reason for _, reason in chosen] == [None, "not the largest face", "not the largest face"]
     assert [kept for kept, _ in chosen] == faces
     assert [reason for _, reason in select_faces(faces[1:2], "largest", 24)] == [
-        "smaller than --min-size 24 px (18 px)"
+        "smaller than --min-face 24 px (18 px)"
     ]
     assert select_faces([], "largest", 0) == []
 

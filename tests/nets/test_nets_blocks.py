@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from likeness.faces.models import RECOGNITION, model_path
-from likeness.nets.discriminator import PatchDiscriminator
+from likeness.nets.discriminator import DETAIL_GAIN, PatchDiscriminator, detail
 from likeness.nets.dlib_resnet import DlibResNet
 from likeness.nets.embedding import NoiseLevelEmbedding
 from likeness.weights.dlib_format import read_layers
@@ -62,14 +63,23 @@ def test_discriminator_looks_at_both_pictures() -> None:
     assert not torch.allclose(net(a, b)[0], net(a, torch.zeros_like(b))[0])
 
 
-def test_discriminator_is_spectrally_normalised() -> None:
-    net = PatchDiscriminator(width=8)
-    with torch.no_grad():
-        net.mix.parametrizations.weight.original.mul_(50)  # type: ignore[union-attr,operator]
-        for _ in range(30):  # one power iteration each
-            net(*torch.randn(2, 1, 3, 32, 32))
-    for layer in (*net.downs, net.mix):
-        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2) == pytest.approx(1.0, abs=0.15)
+def test_a_fresh_discriminator_is_undecided_and_its_signal_lives() -> None:
+    """Features keep their size from layer to layer, logits are small beside the hinge's margin of one."""
+    logits, features = PatchDiscriminator(width=16)(*(torch.rand(2, 2, 3, 64, 64) * 2 - 1))
+    sizes = [f.square().mean().sqrt().item() for f in features]
+    assert all(0.3 < later / former < 3 for former, later in pairwise(sizes))
+    assert logits.abs().mean() < 0.5 * sizes[-1]
+
+
+def test_detail_is_what_a_9x9_average_leaves() -> None:
+    flat = torch.full((1, 3, 32, 32), 0.7)
+    assert detail(flat).abs().max() < 1e-5  # at the border too
+    impulse = torch.zeros(1, 3, 32, 32)
+    impulse[..., 16, 16] = 1.0
+    out = detail(impulse) / DETAIL_GAIN
+    assert out[0, 0, 16, 16].item() == pytest.approx(1 - 1 / 81)
+    assert out[0, 0, 12, 20].item() == pytest.approx(-1 / 81)
+    assert out[0, 0, 11, 16].item() == 0.0
 
 
 # dlib's recognition network

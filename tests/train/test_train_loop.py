@@ -278,6 +278,25 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_recipe: Make, monkeypatch
     assert all(torch.isfinite(v).all() for v in state["generator"].values())
 
 
+def test_each_step_draws_its_own_noise_and_the_same_again(small_recipe: Make, tmp_path: Path) -> None:
+    def drawn(name: str) -> list[float]:
+        recipe = small_recipe(steps=3, output=str(tmp_path / name))
+        its, seen = objective(recipe), []
+        good = its.generator_loss
+
+        def loss(batch: Any, step: int, rng: torch.Generator) -> Any:
+            seen.append(torch.rand(1, generator=rng.clone_state()).item())
+            return good(batch, step, rng)
+
+        its.generator_loss = loss  # type: ignore[method-assign]
+        train(recipe, its, quiet=True)
+        return seen
+
+    first = drawn("a")
+    assert len(set(first)) == 3
+    assert drawn("b") == first
+
+
 # The objective
 
 

@@ -42,7 +42,7 @@ def degrade_files(inputs: Sequence[str | Path], output: Path, recipe: str, seed:
         entry: dict[str, Any] = {"input": str(photo.path), "recipe": recipe, "seed": seed}
         try:
             clean = read_photo(photo.path)
-            rng = np.random.default_rng([seed, _number(stem)])
+            rng = np.random.default_rng([seed, _number(photo.relative)])
             steps = draw(rng, clean.height, clean.width)
             target = write_photo(_degraded(clean, steps), output / add_suffix(stem, ".png"))
         except PhotoError as error:
@@ -53,9 +53,14 @@ def degrade_files(inputs: Sequence[str | Path], output: Path, recipe: str, seed:
         entry["output_sha256"] = hashlib.sha256(target.read_bytes()).hexdigest()
         entry["steps"] = [step.as_dict() for step in steps]
         entries.append(entry)
-    lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    lines = "".join(_line(entry) + "\n" for entry in entries)
     atomic_write_text(output / MANIFEST, lines)
     return entries
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    text = json.dumps(entry, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(entry)  # such as a name that is not UTF-8
 
 
 def reproduce(entry: Mapping[str, Any], clean: Photo) -> Photo:
@@ -68,5 +73,6 @@ def _degraded(clean: Photo, steps: Sequence[Step]) -> Photo:
     return Photo.from_array(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
 
 
-def _number(stem: Path) -> int:
-    return int.from_bytes(hashlib.sha256(stem.as_posix().encode()).digest()[:8], "big")
+def _number(relative: Path) -> int:
+    name = relative.as_posix().encode("utf-8", "surrogateescape")  # a name need not be UTF-8
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big")

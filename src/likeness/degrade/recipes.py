@@ -95,7 +95,7 @@ def surveillance(rng: np.random.Generator, height: int, width: int) -> list[Step
     if rng.random() < 0.5:
         steps.append(Step("low_light", {"exposure": _number(rng, 0.45, 0.95), "gamma": _number(rng, 1.0, 1.5)}))
     kernel = str(rng.choice(["area", "bilinear", "bicubic"]))
-    steps.append(Step("resize", {**_reduced(height, width, rng.uniform(5.3, 16)), "kernel": kernel}))
+    steps.append(Step("resize", {**_reduced(height, width, rng.uniform(16 / 3, 16)), "kernel": kernel}))
     steps.append(Step("poisson_noise", {"peak": _number(rng, 60, 600), "seed": _seed(rng)}))
     steps.append(Step("gaussian_noise", {"sigma": _number(rng, 1, 8), "seed": _seed(rng)}))
     steps.append(Step("jpeg", {"quality": int(rng.integers(40, 86))}))

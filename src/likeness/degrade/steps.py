@@ -60,4 +60,4 @@ def apply_steps(image: np.ndarray, steps: Iterable[Step]) -> np.ndarray:
         raise ValueError(f"expected (H, W, 3) float32, got {image.shape} {image.dtype}")
     for step in steps:
         image = OPERATIONS[step.op](image, **step.params)
-    return np.ascontiguousarray(image, np.float32)
+    return np.clip(np.ascontiguousarray(image, np.float32), 0.0, 1.0)  # a Fourier transform rounds below zero

@@ -20,9 +20,12 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
 def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     """Structural similarity (Wang et al. 2004): Gaussian window 11x11, sigma 1.5, mean over channels and pixels.
 
-    The border that the window does not cover is left out, as in the authors' code.
+    The border that the window does not cover is left out, as in the authors' code. Raises ValueError for pictures
+    smaller than the window.
     """
     _same_shape(image, truth)
+    if min(image.shape[:2]) < 11:
+        raise ValueError(f"pictures must be at least 11x11 pixels for SSIM, got {image.shape}")
     x, y = image.astype(np.float64), truth.astype(np.float64)
     c1, c2 = 0.01**2, 0.03**2
 

@@ -28,7 +28,7 @@ class Option:
         """``value`` as a number of the option's type. Raises OptionError naming the value and the range."""
         try:
             number = type(self.default)(value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise OptionError(f"{self.name} must be a number, got {value!r}") from error
         if number != value or not self.low <= number <= self.high:
             raise OptionError(f"{self.name} must be in [{self.low}, {self.high}], got {value!r}")

@@ -100,6 +100,13 @@ class DlibResNet(nn.Module):
         kinds = [kind for kind, _ in layers]
         if kinds != ["con", "affine"] * len(pairs) + ["fc"]:
             raise ValueError(f"{len(layers)} layers do not make this network of {2 * len(pairs) + 1}")
+        sizes: list[int] = []
+        for pair in pairs:
+            sizes += [pair.conv.weight.numel() + pair.conv.out_channels, 2 * pair.conv.out_channels]
+        sizes.append(self.head.weight.numel())
+        for index, ((kind, found), size) in enumerate(zip(layers, sizes, strict=True)):
+            if found.size != size:
+                raise ValueError(f"layer {index} ({kind}) has {found.size} numbers, not {size}")
         values = iter(torch.from_numpy(v) for _, v in layers)
         with torch.no_grad():
             for pair in pairs:

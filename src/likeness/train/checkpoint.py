@@ -19,7 +19,7 @@ LAST = "last.ckpt"
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
     """Write ``folder/last.ckpt``: to a temporary name, synchronised, then renamed over the old one."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{LAST}.{os.getpid()}"
+    partial = folder / f".{LAST}.partial"  # one name: what a killed run left is written over
     with partial.open("wb") as file:
         torch.save(state, file)
         file.flush()

@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,7 +34,8 @@ def find_pictures(sources: Sequence[str]) -> list[Entry]:
     """
     entries: list[Entry] = []
     for source in sources:
-        paths = [Path(p) for p in sorted(glob.glob(source))]  # noqa: PTH207 (a pattern may be absolute)
+        here = Path(source)  # taken as it is if it exists, since a name may hold brackets
+        paths = [here] if here.exists() else [Path(p) for p in sorted(glob.glob(source))]  # noqa: PTH207 (may be absolute)
         found = [entry for path in paths for entry in _entries(path)]
         if not found:
             raise FileNotFoundError(f"no pictures in {source!r}")
@@ -73,7 +75,15 @@ class Pictures:
 
     def __init__(self, sources: Sequence[str], cache: Path | None = None) -> None:
         self.entries = find_pictures(sources)
+        self._cache = cache
         self._decoded = None if cache is None else self._open_cache(cache)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"entries": self.entries, "_cache": self._cache}  # not the pixels: a worker maps the file itself
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._decoded = None if self._cache is None else np.load(self._cache, mmap_mode="r")
 
     def _open_cache(self, cache: Path) -> np.ndarray:
         shape = (len(self.entries), SIDE, SIDE, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,12 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _finite(weights: dict[str, float]) -> dict[str, float]:
+    if not all(0 <= w < math.inf for w in weights.values()):  # false for NaN too
+        raise ValueError("weights must be finite and not negative")
+    return weights
+
+
 class DataConfig(_Strict):
     """Where pictures come from and how they are degraded on the fly."""
 
@@ -40,9 +47,14 @@ class DataConfig(_Strict):
         unknown = [name for name in mixture if name not in RECIPES and name != CLEAN]
         if unknown:
             raise ValueError(f"unknown degradation {unknown[0]!r}; known: {CLEAN}, {', '.join(RECIPES)}")
-        if not mixture or any(w < 0 for w in mixture.values()) or sum(mixture.values()) <= 0:
-            raise ValueError("weights must not be negative and their sum must be positive")
+        if not sum(_finite(mixture).values()) > 0:
+            raise ValueError("the sum of the weights must be positive")
         return mixture
+
+    @field_validator("weights")
+    @classmethod
+    def _usable(cls, weights: dict[str, float]) -> dict[str, float]:
+        return _finite(weights)
 
 
 class ValidationConfig(_Strict):
@@ -52,6 +64,13 @@ class ValidationConfig(_Strict):
     count: int = Field(12, ge=1)
     recipe: str = "idm"
     every: int = Field(500, ge=1, description="steps")
+
+    @field_validator("recipe")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in RECIPES:
+            raise ValueError(f"unknown degradation {name!r}; known: {', '.join(RECIPES)}")
+        return name
 
 
 class OptimiserConfig(_Strict):
@@ -92,7 +111,7 @@ class TrainRecipe(_Strict):
     init: Path | None = Field(None, description="a checkpoint or .safetensors to start from")
     steps: int = Field(ge=1)
     batch: int = Field(8, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     precision: Literal["no", "bf16", "fp16"] = "bf16"
     compile: bool = False
     save_every: int = Field(200, ge=1)
@@ -102,6 +121,11 @@ class TrainRecipe(_Strict):
     optimiser: OptimiserConfig = OptimiserConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no(cls, value: Any) -> Any:
+        return "no" if value is False else value  # YAML 1.1 reads a plain no as false
+
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
     """Read a YAML recipe and apply overrides such as ``optimiser.rate=1e-4``.
@@ -110,8 +134,8 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
     """
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"cannot read recipe {path}: {_one_line(error)}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"recipe {path} must be a mapping of keys to values")
     for override in overrides:
@@ -121,6 +145,10 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise RecipeError(f"recipe {path}: {problems}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _override(data: dict[str, Any], text: str) -> None:
@@ -136,5 +164,5 @@ def _override(data: dict[str, Any], text: str) -> None:
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"override {text!r}: {error}") from error
+        raise RecipeError(f"override {text!r}: {_one_line(error)}") from error
     node[last] = parsed

@@ -43,10 +43,14 @@ def read_layers(path: Path) -> list[tuple[str, np.ndarray]]:
 
 
 def _integer(data: bytes, at: int) -> tuple[int, int]:
+    if at >= len(data):
+        raise ValueError("it ends in a number")
     head = data[at]
     size, negative = head & 0x0F, head & 0x80
     if not 1 <= size <= 8:
         raise ValueError(f"byte {at} is no integer")
+    if at + 1 + size > len(data):
+        raise ValueError("it ends in a number")
     value = int.from_bytes(data[at + 1 : at + 1 + size], "little")
     return (-value if negative else value), at + 1 + size
 
