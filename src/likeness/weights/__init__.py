@@ -1,1 +1,1 @@
-"""Weights: what we ship, where it is, and loading that never runs code from a file."""
+"""Weights: the catalogue of released files, fetching and keeping them, and loading that never runs code."""
