@@ -19,6 +19,17 @@ __all__ = ["METHODS", "MethodCard", "Option", "OptionError", "Restorer", "card",
 
 METHODS: dict[str, str] = {
     "likeness": "likeness.methods.likeness",
+    "gfpgan": "likeness.methods.gfpgan",
+    "codeformer": "likeness.methods.codeformer",
+    "restoreformer": "likeness.methods.restoreformer",
+    "restoreformer++": "likeness.methods.restoreformer_plusplus",
+    "vqfr": "likeness.methods.vqfr",
+    "gpen": "likeness.methods.gpen",
+    "dfdnet": "likeness.methods.dfdnet",
+    "psfrgan": "likeness.methods.psfrgan",
+    "hifacegan": "likeness.methods.hifacegan",
+    "psp": "likeness.methods.psp",
+    "deblurganv2": "likeness.methods.deblurganv2",
 }
 
 
@@ -34,17 +45,27 @@ def card(method: str) -> MethodCard:
 
 
 def load(
-    method: str = "likeness", *, device: str = "auto", precision: str = "auto", weights: Path | None = None
+    method: str | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | Path | None = None,
 ) -> Restorer:
-    """Load ``method`` with its weights (or the file ``weights``), ready to restore.
+    """Load a method with its weights, ready to restore; ``method`` and ``weights`` as ``resolve`` takes them.
+
+    Precision "auto" is what the method's card says: float32 for published methods, so that their pixels are the
+    authors'; for the built-in one bfloat16 where the hardware has it.
 
     Raises OptionError for an unknown method, ComputeError for a device that is not there, WeightsError for weights
     that are missing or do not fit.
     """
     from likeness.compute import pick_device, pick_precision
+    from likeness.methods.resolve import resolve
 
-    chosen = pick_device(device)
-    return _module(method).load(chosen, pick_precision(precision, chosen), weights)  # type: ignore[no-any-return]
+    name, path = resolve(method, weights)
+    where = pick_device(device)
+    dtype = pick_precision(card(name).precision if precision == "auto" else precision, where)
+    return _module(name).load(where, dtype, path)  # type: ignore[no-any-return]
 
 
 def networks(method: str) -> dict[str, nn.Module]:

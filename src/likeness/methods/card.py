@@ -40,7 +40,7 @@ class MethodCard:
     """Facts about a method, for people and for ``likeness models``.
 
     ``kind``: "one pass", "iterative" or "optimisation"; ``needs``: what it takes beside the face ("reference",
-    "landmarks", "mask"); ``stochastic``: whether other seeds give other faces.
+    "landmarks", "mask"); ``stochastic``: whether other seeds give other faces; ``precision``: what "auto" means.
     """
 
     name: str
@@ -52,6 +52,7 @@ class MethodCard:
     options: tuple[Option, ...] = ()
     needs: tuple[str, ...] = ()
     checkpoints: Mapping[str, str] = field(default_factory=dict)
+    precision: str = "fp32"
 
     def choose(self, given: Mapping[str, Any]) -> dict[str, int | float]:
         """All options with the given values or defaults. ``None`` means default. Raises OptionError."""

@@ -1,0 +1,33 @@
+"""DFDNet: eyes, nose and mouth are matched with dictionaries of good ones, whose features are carried over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from likeness.methods.dfdnet.card import CARD
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from likeness.methods.dfdnet.restorer import DFDNetRestorer
+
+__all__ = ["CARD", "load", "networks"]
+
+
+def networks() -> dict[str, nn.Module]:
+    """``{"net": DFDNet}``, freshly built."""
+    from likeness.methods.dfdnet.network import DFDNet
+
+    return {"net": DFDNet()}
+
+
+def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) -> DFDNetRestorer:
+    """The restorer with the weights of ``weights`` and the folder ``DictionaryCenter512`` beside it.
+
+    Raises WeightsError.
+    """
+    from likeness.methods.dfdnet.restorer import load_dfdnet
+
+    return load_dfdnet(device, dtype, weights)
