@@ -164,7 +164,7 @@ class Broken(scenes.Pattern):
 
 @pytest.mark.parametrize(
     ("how", "reason"),
-    [("raise", "likeness failed: out of memory"), ("nan", "likeness gave values that are not finite")],
+    [("raise", "pattern failed: out of memory"), ("nan", "pattern gave values that are not finite")],
 )
 def test_a_face_that_fails_is_reported_and_the_others_are_restored(how: str, reason: str) -> None:
     jobs = [("a", with_faces(1)), ("b", with_faces(2)), ("c", with_faces(1))]

@@ -60,7 +60,7 @@ class Restoration:
         return f"<div>{cells}<ol>{rows}</ol></div>"
 
 
-def restore(photo: str | Path | np.ndarray | Photo, method: str = "likeness", **settings: Any) -> Restoration:
+def restore(photo: str | Path | np.ndarray | Photo, method: str | None = None, **settings: Any) -> Restoration:
     """Restore the faces of one photo.
 
     ``photo``: a path, a Photo, or an array (H, W[, 3 or 4]) uint8, uint16 or float in [0, 1], RGB. ``settings``: the
@@ -83,7 +83,7 @@ def restore(photo: str | Path | np.ndarray | Photo, method: str = "likeness", **
 
 
 @lru_cache(maxsize=2)
-def _session(method: str, chosen: tuple[tuple[str, Any], ...], options: tuple[tuple[str, Any], ...]) -> Session:
+def _session(method: str | None, chosen: tuple[tuple[str, Any], ...], options: tuple[tuple[str, Any], ...]) -> Session:
     return Session(Settings(method=method, options=dict(options), **dict(chosen)))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from likeness import __version__, memory
-from likeness.memory import Memory
+from likeness.memory import Memory, sha256
 from likeness.photo import (
     Photo,
     PhotoError,
@@ -128,8 +128,10 @@ def _jobs(tasks: Sequence[Task]) -> Iterator[tuple[str, Photo | Path]]:
 def _describe(session: Session) -> dict[str, Any]:
     settings = asdict(session.settings)
     del settings["device"], settings["precision"], settings["batch"]
+    settings["method"] = session.restorer.card.name
     settings["options"] = session.options
     settings["weights"] = str(settings["weights"]) if settings["weights"] else None
+    settings["landmarks"] = sha256(settings["landmarks"]) if settings["landmarks"] else None
     return {
         "likeness": __version__,
         "settings": settings,
@@ -154,7 +156,7 @@ def _write(task: Task, finished: Finished, output: Path, overwrite: bool) -> dic
 
 
 def _write_pictures(task: Task, finished: Finished, photo: Photo, output: Path, overwrite: bool) -> PhotoResult:
-    unchanged = finished.result.status == "kept"
+    unchanged = finished.result.status == "kept" and not finished.enlarged
     suffix = task.input.suffix if unchanged else output_suffix(photo)
     target = output / add_suffix(task.stem, suffix)
     extra = {output / name: pixels for name, pixels in _sample_pictures(task, finished).items()}

@@ -18,23 +18,25 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from likeness import parts
 from likeness.faces import (
     Detector,
     Face,
-    FeatheredMask,
     MaskSource,
     Recognizer,
     crop_face,
+    enlarged,
     identity_distance,
-    load_detector,
     load_recognizer,
     paste_face,
     select_faces,
 )
-from likeness.methods import Restorer
+from likeness.landmarks import POINTS, of_face, read_landmarks
+from likeness.methods import OptionError, Restorer
 from likeness.methods import load as load_method
 from likeness.photo import Photo, PhotoError, read_photo
 from likeness.results import FaceResult, PhotoResult
+from likeness.upscale import LanczosUpscaler
 
 MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestly
 
@@ -43,7 +45,7 @@ MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestl
 class Settings:
     """What to do with every photo; validated where it is made."""
 
-    method: str = "likeness"
+    method: str | None = None  # the one that `weights` belong to, or the built-in
     options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     samples: int = 1
@@ -53,10 +55,14 @@ class Settings:
     identity_limit: float | None = None
     aligned: bool = False
     detector: str = "dlib"
+    mask: str = "feathered"
+    scale: int = 1
+    upscaler: str = "lanczos"
     device: str = "auto"
     precision: str = "auto"
     batch: int = 0  # 0: chosen by the device
-    weights: Path | None = None
+    weights: str | Path | None = None  # a file, or a name in the catalogue
+    landmarks: Path | None = None  # for methods that need 68 of them, see `likeness.landmarks`
 
     def __post_init__(self) -> None:
         for name, good, want in (
@@ -66,6 +72,7 @@ class Settings:
             ("min_face", self.min_face >= 0, "at least 0"),
             ("seed", 0 <= self.seed < 2**63 - 64, "in [0, 2^63 - 64)"),
             ("batch", 0 <= self.batch <= 256, "in [0, 256]"),
+            ("scale", self.scale in parts.SCALES, f"one of {parts.SCALES}"),
             ("identity_limit", self.identity_limit is None or self.identity_limit >= 0, "at least 0"),
         ):
             if not good:
@@ -79,6 +86,7 @@ class FaceWork:
     face: Face
     crop: np.ndarray
     samples: list[np.ndarray] = field(default_factory=list)
+    landmarks: np.ndarray | None = None
     error: str | None = None
     seconds: float = 0.0
 
@@ -106,6 +114,7 @@ class Finished:
     photo: Photo | None
     result: PhotoResult
     restored: tuple[FaceWork, ...] = ()
+    enlarged: bool = False
 
 
 class Session:
@@ -115,11 +124,18 @@ class Session:
         s = self.settings = settings or Settings()
         self.restorer = restorer or load_method(s.method, device=s.device, precision=s.precision, weights=s.weights)
         self.options = self.restorer.card.choose(s.options)
-        self.detector: Detector | None = None if s.aligned else load_detector(s.detector)
+        device = getattr(self.restorer, "device", "cpu")
+        self.detector: Detector | None = None if s.aligned else parts.find_detector(s.detector, device)
         self.recognizer: Recognizer = load_recognizer("dlib")
-        self.mask: MaskSource = FeatheredMask()
-        on_cpu = getattr(getattr(self.restorer, "device", None), "type", "cpu") == "cpu"
-        self.batch = s.batch or (1 if on_cpu else 8)
+        self.mask: MaskSource = parts.find_mask(s.mask, device)
+        self.upscaler = parts.find_upscaler(s.upscaler, s.scale, device)
+        self.batch = s.batch or (1 if getattr(device, "type", "cpu") == "cpu" else 8)
+        self.landmarks: dict[str, np.ndarray] | None = None
+        if "landmarks" in self.restorer.card.needs:
+            if s.landmarks is None:
+                name = self.restorer.card.name
+                raise OptionError(f"{name} needs {POINTS} landmarks of each face: give them with --landmarks FILE.json")
+            self.landmarks, self.batch = read_landmarks(s.landmarks), 1  # a face with bad ones fails alone
 
     def prepare(self, source: str, photo: Photo | Path) -> PhotoWork:
         """Read if it is a path, find faces, cut crops. A photo that cannot be read is work with an error."""
@@ -128,7 +144,7 @@ class Session:
         work = PhotoWork(source, None, time.perf_counter())
         try:
             photo = read_photo(photo) if isinstance(photo, Path) else photo
-            work.faces = self._find(photo)
+            work.faces = self._find(photo, Path(source).name)
             work.photo = photo
         except PhotoError as error:
             work.error = str(error)
@@ -136,7 +152,7 @@ class Session:
             work.error = f"{source}: finding faces failed: {_one_line(error)}"
         return work
 
-    def _find(self, photo: Photo) -> list[FaceWork | FaceResult]:
+    def _find(self, photo: Photo, name: str) -> list[FaceWork | FaceResult]:
         if self.detector is not None:
             found = self.detector.detect(_eight_bit(photo.pixels))
             chosen = select_faces(found, self.settings.faces, self.settings.min_face)
@@ -146,11 +162,20 @@ class Session:
             size = f"{photo.width}x{photo.height}"
             raise PhotoError(f"{photo.source}: an aligned face must be square, this is {size}; omit --aligned")
         return [
-            FaceWork(face, crop_face(photo.pixels, face.transform))
-            if reason is None
-            else FaceResult(face.box, face.score, "skipped", reason)
+            self._cut(photo, face, name) if reason is None else FaceResult(face.box, face.score, "skipped", reason)
             for face, reason in chosen
         ]
+
+    def _cut(self, photo: Photo, face: Face, name: str) -> FaceWork | FaceResult:
+        work = FaceWork(face, crop_face(photo.pixels, face.transform))
+        if self.landmarks is not None:
+            given = self.landmarks.get(name)
+            work.landmarks = None if given is None else of_face(face, given)
+            if work.landmarks is None:
+                return FaceResult(
+                    face.box, face.score, "failed", f"no landmarks of this face in {self.settings.landmarks}"
+                )
+        return work
 
     def restore(self, faces: list[FaceWork]) -> None:
         """Run the method on up to a batch of crops, once for each sample.
@@ -164,17 +189,18 @@ class Session:
         crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
         crops[: len(faces)] = [face.crop for face in faces]
         batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        given = {} if faces[0].landmarks is None else {"landmarks": faces[0].landmarks[None]}
         for sample in range(self.settings.samples):
             try:
-                out = self.restorer.restore(batch, seed=self.settings.seed + sample, **self.options)
-            except (RuntimeError, MemoryError) as error:  # torch: out of memory, a missing kernel
+                out = self.restorer.restore(batch, seed=self.settings.seed + sample, **given, **self.options)
+            except (RuntimeError, MemoryError, OptionError) as error:  # out of memory, landmarks that do not fit
                 for face in faces:
-                    face.error = f"{self.settings.method} failed: {_one_line(error)}"
+                    face.error = f"{self.restorer.card.name} failed: {_one_line(error)}"
                 break
             pictures = out.permute(0, 2, 3, 1).cpu().numpy()
             for face, picture in zip(faces, pictures, strict=False):
                 if not np.isfinite(picture).all():
-                    face.error = f"{self.settings.method} gave values that are not finite"
+                    face.error = f"{self.restorer.card.name} gave values that are not finite"
                 else:
                     face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
         for face in faces:
@@ -193,14 +219,19 @@ class Session:
         return Finished(None, PhotoResult(work.source, None, "failed", work.error, seconds=seconds))
 
     def _paste(self, work: PhotoWork, photo: Photo) -> Finished:
+        photo = self._enlarge(photo)
         pixels = photo.pixels.copy()
         records, restored = [], []
         for face in work.faces:
             record = self._judge(face) if isinstance(face, FaceWork) else face
             records.append(record)
             if isinstance(face, FaceWork) and record.status == "restored":
+                transform, before = face.face.transform, face.crop
+                if self.upscaler is not None:
+                    transform = enlarged(transform, self.upscaler.scale)
+                    before = crop_face(photo.pixels, transform)
                 strength, mask = self.settings.blend, self._mask(face)
-                paste_face(pixels, face.crop, face.samples[0], face.face.transform, mask, strength=strength)
+                paste_face(pixels, before, face.samples[0], transform, mask, strength=strength)
                 restored.append(face)
         status, reason = _photo_status(records)
         result = PhotoResult(
@@ -212,12 +243,20 @@ class Session:
             seconds=time.perf_counter() - work.began,
             notes=tuple(photo.extras.get("notes", ())),
         )
-        return Finished(photo.with_pixels(pixels), result, tuple(restored))
+        return Finished(photo.with_pixels(pixels), result, tuple(restored), self.upscaler is not None)
+
+    def _enlarge(self, photo: Photo) -> Photo:
+        if self.upscaler is None:
+            return photo
+        alpha = None
+        if photo.alpha is not None:  # by the plain kernel: no network knows what transparency looks like
+            alpha = LanczosUpscaler(self.upscaler.scale).upscale(np.repeat(photo.alpha[..., None], 3, axis=2))[..., 0]
+        return photo.resized(self.upscaler.upscale(photo.pixels), alpha)
 
     def _mask(self, face: FaceWork) -> np.ndarray:
         if self.settings.aligned:
             return np.ones(face.crop.shape[:2], np.float32)
-        return self.mask.mask(face.crop)
+        return self.mask.mask(face.samples[0])
 
     def _judge(self, work: FaceWork) -> FaceResult:
         box, score = work.face.box, work.face.score

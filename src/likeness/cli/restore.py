@@ -16,26 +16,39 @@ def restore(
         list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for pictures and report.json.")],
-    method: Annotated[str, typer.Option(help="Restoration method; see likeness models list.")] = "likeness",
+    method: Annotated[
+        str | None, typer.Option(help="Restoration method, or weights; see likeness models list.")
+    ] = None,
     aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are ready 512x512 face crops.")] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same pixels.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; 1 is the soft posterior mean.")] = None,
     fidelity: Annotated[float | None, typer.Option(help="For methods with a fidelity weight, 0 to 1.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any option of the method; see likeness models show.")
+    ] = None,
     samples: Annotated[int, typer.Option(help="K plausible faces and a map of their spread.")] = 1,
     blend: Annotated[float, typer.Option(help="Share of the restoration, 0 (the photo) to 1.")] = 1.0,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Photos of the same person.")] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="68 points of each face, for methods that need them.")
+    ] = None,
     faces: Annotated[str, typer.Option(help="all or largest")] = "all",
     min_face: Annotated[float, typer.Option(help="Skip faces smaller than this, in pixels.")] = 32.0,
     identity_limit: Annotated[
         float | None,
         typer.Option(help="Keep the photo's own face when the restored one is farther from it (0.55: another person)."),
     ] = None,
-    detector: Annotated[str, typer.Option(help="Face detector.")] = "dlib",
+    detector: Annotated[str, typer.Option(help="dlib or retinaface")] = "dlib",
+    mask: Annotated[str, typer.Option(help="What is pasted: feathered, parsing or parsing-square.")] = "feathered",
+    scale: Annotated[int, typer.Option(help="Enlarge the whole picture: 1, 2 or 4 times.")] = 1,
+    upscaler: Annotated[str, typer.Option(help="lanczos, realesrgan or realesr-general")] = "lanczos",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
     backend: Annotated[str, typer.Option(help="torch")] = "torch",
     batch: Annotated[int, typer.Option(help="Faces restored together; 0 chooses.")] = 0,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights of your own for the method.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE|NAME", help="Weights: a file, or a name of likeness models list.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
@@ -55,6 +68,7 @@ def restore(
         "reference": None if reference is None else str(reference),
     }
     with plain_errors():
+        options.update(_pairs(option or []))
         settings = Settings(
             method=method,
             options={name: value for name, value in options.items() if value is not None},
@@ -66,10 +80,14 @@ def restore(
             identity_limit=identity_limit,
             aligned=aligned,
             detector=detector,
+            mask=mask,
+            scale=scale,
+            upscaler=upscaler,
             device=device,
             precision=precision,
             batch=batch,
             weights=weights,
+            landmarks=landmarks,
         )
         with _Bar() as bar:
             report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar)
@@ -81,6 +99,19 @@ def restore(
         note(_in_words(report.summary(), output))
     if report.failures:
         raise typer.Exit(FAILED)
+
+
+def _pairs(texts: list[str]) -> dict[str, float]:
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        try:
+            pairs[name] = float(value)
+        except ValueError:
+            separator = ""
+        if not (name and separator):
+            raise ValueError(f"--option looks like NAME=NUMBER, got {text!r}")
+    return pairs
 
 
 def _in_words(summary: dict[str, Any], output: Path) -> str:

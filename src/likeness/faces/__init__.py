@@ -4,7 +4,7 @@ Importing this loads numpy only: dlib and OpenCV are loaded by the functions tha
 """
 
 from likeness.faces.detect import DETECTORS, DlibDetector, load_detector
-from likeness.faces.geometry import crop_face, similarity_transform
+from likeness.faces.geometry import crop_face, enlarged, similarity_transform
 from likeness.faces.identity import RECOGNIZERS, DlibRecognizer, identity_distance, load_recognizer
 from likeness.faces.mask import FeatheredMask
 from likeness.faces.paste import paste_face
@@ -27,6 +27,7 @@ __all__ = [
     "MaskSource",
     "Recognizer",
     "crop_face",
+    "enlarged",
     "identity_distance",
     "load_detector",
     "load_recognizer",

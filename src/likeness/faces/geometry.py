@@ -64,6 +64,11 @@ def resize_transform(x: float, y: float) -> np.ndarray:
     return np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5]])
 
 
+def enlarged(transform: np.ndarray, scale: float) -> np.ndarray:
+    """The (2, 3) transform of the same face in a photo that was enlarged ``scale`` times."""
+    return compose(transform, resize_transform(1.0 / scale, 1.0 / scale))
+
+
 def transform_scale(transform: np.ndarray) -> float:
     """Target pixels for each source pixel of a (2, 3) similarity."""
     return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))

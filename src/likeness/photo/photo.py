@@ -129,6 +129,17 @@ class Photo:
         exif = None if self.exif is None else drop_thumbnail(self.exif)
         return dataclasses.replace(self, pixels=pixels, exif=exif)
 
+    def resized(self, pixels: np.ndarray, alpha: np.ndarray | None) -> Photo:
+        """The same photo with pixels and alpha of another size; metadata are kept, but for an EXIF thumbnail.
+
+        Raises:
+            PhotoError: shapes that do not agree, or an alpha for a photo without one (or none for one with).
+        """
+        if (alpha is None) != (self.alpha is None):
+            raise photo_error(self.source, "an enlarged photo keeps its alpha channel, and gets none it had not")
+        exif = None if self.exif is None else drop_thumbnail(self.exif)
+        return dataclasses.replace(self, pixels=pixels, alpha=alpha, exif=exif)
+
 
 def _from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if values.size:

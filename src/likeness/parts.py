@@ -1,0 +1,67 @@
+"""The parts of the pipeline that users choose by name, with weights from the store: detector, mask, up-sampler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from likeness.faces import Detector, FeatheredMask, MaskSource, load_detector
+
+if TYPE_CHECKING:
+    import torch
+
+    from likeness.upscale import Upscaler
+
+DETECTORS = ("dlib", "retinaface")
+MASKS = ("feathered", "parsing", "parsing-square")
+UPSCALERS = ("lanczos", "realesrgan", "realesr-general")
+SCALES = (1, 2, 4)
+_WEIGHTS = {
+    ("realesrgan", 2): "realesrgan-x2plus",
+    ("realesrgan", 4): "realesrgan-x4plus",
+    ("realesr-general", 4): "realesr-general-x4v3",
+}
+
+
+def find_detector(name: str, device: torch.device | str = "cpu") -> Detector:
+    """The detector called ``name``. Raises ValueError naming the choices, WeightsError that says what to type."""
+    if name == "retinaface":
+        from likeness.faces.retinaface import load_retinaface
+        from likeness.weights.store import locate
+
+        return load_retinaface(locate("retinaface-resnet50"), device)
+    if name not in DETECTORS:
+        raise ValueError(f"unknown detector {name!r}; choose one of: {', '.join(DETECTORS)}")
+    return load_detector(name)
+
+
+def find_mask(name: str, device: torch.device | str = "cpu") -> MaskSource:
+    """The paste-back mask called ``name``: our rounded square, or the parsed face as the field's pipelines do it
+    ("parsing-square": within CodeFormer's square). Raises as ``find_detector``."""
+    if name in ("parsing", "parsing-square"):
+        from likeness.faces.parsing import ParsingMask, load_parser
+        from likeness.weights.store import locate
+
+        return ParsingMask(load_parser(locate("parsenet"), device), square=name == "parsing-square")
+    if name not in MASKS:
+        raise ValueError(f"unknown mask {name!r}; choose one of: {', '.join(MASKS)}")
+    return FeatheredMask()
+
+
+def find_upscaler(name: str, scale: int, device: torch.device | str = "cpu") -> Upscaler | None:
+    """What enlarges the whole picture ``scale`` times; None for 1. Raises as ``find_detector``."""
+    from likeness.upscale import load_upscaler
+
+    if name not in UPSCALERS:
+        raise ValueError(f"unknown upscaler {name!r}; choose one of: {', '.join(UPSCALERS)}")
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, got {scale}")
+    if scale == 1:
+        return None
+    if name == "lanczos":
+        return load_upscaler(name, scale)
+    if (name, scale) not in _WEIGHTS:
+        offered = ", ".join(str(s) for n, s in _WEIGHTS if n == name)
+        raise ValueError(f"{name} enlarges {offered} times, not {scale} times")
+    from likeness.weights.store import locate
+
+    return load_upscaler("realesrgan", scale, locate(_WEIGHTS[name, scale]), device)
