@@ -128,14 +128,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", type=Path, help="other weights than the built-in ones")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--steps", type=int, nargs="*", default=[], help="further numbers of sampling steps")
+    parser.add_argument("--sampling", type=int, nargs="*", default=[], help="rows of plain sampling, not sharpened")
     parser.add_argument("--count", type=int, default=0, help="only so many faces, spread over the set")
     args = parser.parse_args()
 
     faces = Pictures([args.faces])
     numbers = range(len(faces)) if not args.count else np.linspace(0, len(faces) - 1, args.count).astype(int)
     clean = [faces[int(i)].astype(np.float32) / np.float32(255) for i in numbers]
-    settings = {**SETTINGS, **{f"{n} steps": {"steps": n} for n in args.steps}}
+    sampled = {f"{n}-step sampling": {"steps": n + 1, "fidelity": 1} for n in args.sampling}  # the last is not asked
+    settings = {**SETTINGS, **sampled}
     restorers = {name: restorer(args.weights, args.precision, options) for name, options in settings.items()}
     rows, pictures = restoration(clean, args.recipe, restorers, args.seed)
     again = authenticity(clean, restorers)

@@ -78,6 +78,7 @@ def test_recognise_leaves_other_methods_alone() -> None:
     assert recognise({}) is None
     assert recognise({"ecd0.0.0.weight": torch.zeros(1), "final_linear.weight": torch.zeros(1, 1)}) is None
     assert recognise({k: v for k, v in state.items() if k.startswith("stylegan_decoder.")}) is None
+    assert recognise({k: v for k, v in state.items() if not k.startswith("stylegan_decoder.")}) is None
     assert recognise({k: v for k, v in state.items() if not k.startswith("toRGB.")}) is None
 
 

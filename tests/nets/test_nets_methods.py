@@ -13,11 +13,15 @@ from torch import Tensor, nn
 from likeness import methods
 from likeness.diffusion.ancestral import seeded_noise
 from likeness.methods import MethodCard, Option, OptionError
-from likeness.methods.likeness.network import LikenessNet, NetworkConfig, whole_frame
-from likeness.methods.likeness.restorer import SHARP_GAMMA, LikenessRestorer
+from likeness.methods.likeness.denoiser import Denoiser
+from likeness.methods.likeness.network import LikenessNet
+from likeness.methods.likeness.restorer import LikenessRestorer
+from likeness.methods.likeness.sharpener import Sharpener
+from likeness.methods.likeness.trunk import TrunkConfig, whole_frame
 from likeness.weights.load import save_half
 
-SMALL = NetworkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
+SMALL = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 2))
+SMALLER = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
 KEYS = Path(__file__).parent / "likeness_net_keys.json"
 
 
@@ -30,7 +34,7 @@ def awake() -> LikenessNet:
     """A small net in which every zero-initialised layer does something."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = LikenessNet(SMALL)
+        net = LikenessNet(SMALL, SMALLER)
         for parameter in net.parameters():
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.05)
@@ -110,50 +114,113 @@ def test_keys_and_shapes_of_the_built_in_net_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (96, 160), (32, 128)])
-def test_a_fresh_net_returns_the_degraded_picture(height: int, width: int) -> None:
-    net = LikenessNet(SMALL).eval()
-    degraded = rand(2, 3, height, width)
+def test_a_fresh_net_returns_the_picture_it_was_given(height: int, width: int) -> None:
+    net = LikenessNet(SMALL, SMALLER).eval()
+    degraded, other = rand(2, 3, height, width), rand(2, 3, height, width, seed=1)
     with torch.no_grad():
-        out = net(degraded, rand(2, 3, height, width, seed=1), torch.tensor([0.0, 0.7]))
-    assert torch.equal(out, degraded)
+        assert torch.equal(net("denoiser", degraded, other, torch.tensor([0.0, 0.7])), degraded)
+        assert torch.equal(net("sharpener", degraded, other, rand(2, 1, height, width)), other)
 
 
-def test_the_full_net_returns_the_degraded_picture() -> None:
-    degraded = rand(1, 3, 64, 64)
+def test_the_full_net_returns_the_picture_it_was_given() -> None:
+    degraded, net = rand(1, 3, 64, 64), LikenessNet().eval()
     with torch.no_grad():
-        assert torch.equal(LikenessNet().eval()(degraded, degraded, torch.tensor([0.5])), degraded)
+        assert torch.equal(net("denoiser", degraded, degraded, torch.tensor([0.5])), degraded)
+        assert torch.equal(net("sharpener", degraded, degraded, rand(1, 1, 64, 64)), degraded)
 
 
 def test_output_shape_of_a_whole_face(awake: LikenessNet) -> None:
-    out = awake(rand(1, 3, 512, 512), torch.zeros(1, 3, 512, 512), torch.zeros(1))
+    out = awake("denoiser", rand(1, 3, 512, 512), torch.zeros(1, 3, 512, 512), torch.zeros(1))
     assert out.shape == (1, 3, 512, 512)
     assert out.dtype == torch.float32
 
 
-def test_every_input_matters(awake: LikenessNet) -> None:
+def test_every_input_of_the_denoiser_matters(awake: LikenessNet) -> None:
     degraded, state, gamma, place = (
         rand(1, 3, 64, 64),
         rand(1, 3, 64, 64, seed=1),
         torch.tensor([0.5]),
         whole_frame(16, 16),
     )
-    out = awake(degraded, state, gamma, place)
-    assert torch.equal(out, awake(degraded, state, gamma))  # the default place is the whole frame
+    net = awake.denoiser
+    out = net(degraded, state, gamma, place)
+    assert torch.equal(out, net(degraded, state, gamma))  # the default place is the whole frame
     for changed in (
-        awake(degraded, -state, gamma, place),
-        awake(degraded, state, torch.tensor([0.1]), place),
-        awake(degraded, state, gamma, place / 2),
+        net(degraded, -state, gamma, place),
+        net(degraded, state, torch.tensor([0.1]), place),
+        net(degraded, state, gamma, place / 2),
     ):
         assert (changed - out).abs().max() > 1e-4
-    residue = awake(-degraded, state, gamma, place) + degraded
+    residue = net(-degraded, state, gamma, place) + degraded
     assert (residue - (out - degraded)).abs().max() > 1e-4
+
+
+def test_the_denoiser_can_drop_the_finest_detail() -> None:
+    """With nothing else learned, keep = 0 leaves the 4x4 averages, enlarged."""
+    net, degraded = Denoiser(SMALL), rand(1, 3, 64, 64)
+    nn.init.constant_(net.keep.bias, -1.0)
+    with torch.no_grad():
+        out = net(degraded, torch.zeros_like(degraded), torch.zeros(1))
+    coarse = nn.functional.avg_pool2d(degraded, 4)
+    assert torch.allclose(nn.functional.avg_pool2d(out, 4), coarse, atol=0.35)
+    assert out.std() < 0.6 * degraded.std()
+
+
+def test_every_input_of_the_sharpener_matters(awake: LikenessNet) -> None:
+    degraded, estimate, grain = rand(1, 3, 64, 64), rand(1, 3, 64, 64, seed=1), rand(1, 1, 64, 64, seed=2)
+    place, net = whole_frame(16, 16), awake.sharpener
+    out = net(degraded, estimate, grain, place)
+    assert torch.equal(out, net(degraded, estimate, grain))
+    for changed in (
+        net(-degraded, estimate, grain, place),
+        net(degraded, estimate, -grain, place),
+        net(degraded, estimate, grain, place / 2),
+    ):
+        assert (changed - out).abs().max() > 1e-4
+    residue = net(degraded, -estimate, grain, place) + estimate
+    assert (residue - (out - estimate)).abs().max() > 1e-4
+
+
+def test_the_sharp_face_is_its_two_parts(awake: LikenessNet) -> None:
+    degraded, estimate, grain = rand(1, 3, 64, 64), rand(1, 3, 64, 64, seed=1), rand(1, 1, 64, 64, seed=2)
+    picture, texture = awake("sharpener.parts", degraded, estimate, grain)
+    assert (picture.shape, texture.shape) == ((1, 3, 64, 64), (1, 1, 64, 64))
+    assert texture.abs().max() > 1e-3
+    assert torch.equal(awake("sharpener", degraded, estimate, grain), picture + texture)
 
 
 def test_rows_of_a_batch_do_not_mix(awake: LikenessNet) -> None:
     degraded, state, gamma = rand(3, 3, 64, 64), rand(3, 3, 64, 64, seed=1), torch.tensor([0.0, 0.5, 0.9])
-    whole = awake(degraded, state, gamma)
-    for i in range(3):
-        assert torch.allclose(awake(degraded[i : i + 1], state[i : i + 1], gamma[i : i + 1])[0], whole[i], atol=1e-5)
+    for net, last in ((awake.denoiser, gamma), (awake.sharpener, rand(3, 1, 64, 64, seed=2))):
+        whole = net(degraded, state, last)
+        for i in range(3):
+            alone = net(degraded[i : i + 1], state[i : i + 1], last[i : i + 1])[0]
+            assert torch.allclose(alone, whole[i], atol=1e-5)
+
+
+def test_the_sharpener_starts_from_what_the_denoiser_knows() -> None:
+    """With the denoiser's head it says what the denoiser says at gamma 0, whatever the grain: only the base differs."""
+    torch.manual_seed(0)
+    denoiser, sharpener = Denoiser(SMALLER), Sharpener(SMALLER)
+    for parameter in (*denoiser.parameters(), *sharpener.grain.parameters()):
+        nn.init.normal_(parameter, std=0.05)
+    for parameter in (*sharpener.grain.parameters(), *denoiser.keep.parameters()):
+        nn.init.zeros_(parameter)
+    sharpener.start_from(denoiser)
+    assert sharpener.stem.weight[:, 96:112].abs().sum() > 0  # the grain's way in
+    with torch.no_grad():
+        sharpener.stem.weight[:, 96:112] = 0
+        assert torch.allclose(sharpener.texture.weight.flatten(1).norm(dim=1), torch.ones(4))
+        sharpener.strength.bias.zero_()
+    degraded, estimate = rand(1, 3, 64, 64), torch.zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(sharpener(degraded, estimate, rand(1, 1, 64, 64)), estimate)  # its own head is untouched
+        sharpener.head.load_state_dict(denoiser.head.state_dict())
+        want = denoiser(degraded, estimate, torch.zeros(1)) - degraded
+        want = nn.functional.conv2d(want, sharpener.soft, padding=1, groups=3)  # its picture is softened
+        got = sharpener(degraded, estimate, rand(1, 1, 64, 64, seed=3))
+    assert want.abs().max() > 0.01
+    assert torch.allclose(got, want, atol=1e-5)
 
 
 def test_whole_frame_has_cell_centres() -> None:
@@ -171,17 +238,33 @@ def restorer(net: nn.Module) -> LikenessRestorer:
 
 
 def test_restore_follows_the_chain(awake: LikenessNet) -> None:
-    """One step is the net's answer to nothing; two go on from there at the sharp level."""
+    """One step is the answer to nothing; two sharpen it; three go on from there and sharpen last."""
     crops = (rand(2, 3, 64, 64) + 1) / 2
     degraded, zero = crops * 2 - 1, torch.zeros(2, 3, 64, 64)
-    mean = awake(degraded, zero, torch.zeros(2)).clamp(-1, 1)
+    mean = awake("denoiser", degraded, zero, torch.zeros(2)).clamp(-1, 1)
     got = restorer(awake).restore(crops, seed=3, steps=1)
     assert torch.allclose(got, (mean + 1) / 2, atol=1e-5)
+
+    grain = seeded_noise((1, 64, 64), [3, 3])()
+    sharp = awake("sharpener", degraded, mean, grain).clamp(-1, 1)
+    assert torch.allclose(restorer(awake).restore(crops, seed=3, steps=2), (sharp + 1) / 2, atol=1e-5)
+
     draw = seeded_noise((3, 64, 64), [3, 3])
     draw()
-    x_s = SHARP_GAMMA**0.5 * mean + (1 - SHARP_GAMMA) ** 0.5 * draw()
-    sharp = awake(degraded, SHARP_GAMMA**0.5 * x_s, torch.full((2,), SHARP_GAMMA)).clamp(-1, 1)
-    assert torch.allclose(restorer(awake).restore(crops, seed=3, steps=2), (sharp + 1) / 2, atol=1e-5)
+    x_s = 0.9**0.5 * mean + 0.1**0.5 * draw()
+    closer = awake("denoiser", degraded, 0.9**0.5 * x_s, torch.full((2,), 0.9)).clamp(-1, 1)
+    sharp = awake("sharpener", degraded, closer, grain).clamp(-1, 1)
+    assert torch.allclose(restorer(awake).restore(crops, seed=3, steps=3), (sharp + 1) / 2, atol=1e-5)
+
+
+def test_fidelity_blends_the_sharp_face_with_the_accurate_one(awake: LikenessNet) -> None:
+    crops = (rand(1, 3, 64, 64) + 1) / 2
+    mean, sharp = (restorer(awake).restore(crops, steps=n) for n in (1, 2))
+    assert (mean - sharp).abs().max() > 1e-3
+    assert torch.equal(restorer(awake).restore(crops, fidelity=1), mean)
+    assert torch.equal(restorer(awake).restore(crops, fidelity=0), sharp)
+    half = restorer(awake).restore(crops, fidelity=0.5)
+    assert torch.allclose(half, (mean + sharp) / 2, atol=1e-6)
 
 
 def test_same_seed_same_pixels_whatever_the_batch(awake: LikenessNet) -> None:
@@ -208,11 +291,13 @@ def test_restore_refuses_other_options(awake: LikenessNet) -> None:
     with pytest.raises(OptionError, match="steps"):
         restorer(awake).restore(torch.zeros(1, 3, 64, 64), steps=0)
     with pytest.raises(OptionError, match="fidelity"):
-        restorer(awake).restore(torch.zeros(1, 3, 64, 64), fidelity=0.5)
+        restorer(awake).restore(torch.zeros(1, 3, 64, 64), fidelity=1.5)
+    with pytest.raises(OptionError, match="eta"):
+        restorer(awake).restore(torch.zeros(1, 3, 64, 64), eta=0.5)
 
 
 def test_load_takes_weights_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, awake: LikenessNet) -> None:
-    monkeypatch.setattr("likeness.methods.likeness.network.LikenessNet", lambda: LikenessNet(SMALL))
+    monkeypatch.setattr("likeness.methods.likeness.network.LikenessNet", lambda: LikenessNet(SMALL, SMALLER))
     path = tmp_path / "mine.safetensors"
     save_half(awake.state_dict(), path, {})
     loaded = methods.load("likeness", device="cpu", precision="fp32", weights=path)

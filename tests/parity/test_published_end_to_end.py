@@ -20,6 +20,8 @@ import yaml
 from torch import Tensor
 
 import scenes
+from likeness.faces import load_detector
+from likeness.faces.geometry import apply_transform, invert_transform
 from likeness.methods import METHODS, networks
 from likeness.weights import catalogue
 from parity_fixture import Fixture, draw
@@ -135,7 +137,7 @@ def test_pulled_verified_and_put_to_work(
         names.append("psfrgan-parser")
         published(names[1], saved(rule_filled("facexlib_parsenet", method, "parse")))
     if method == "dfdnet":
-        further = ["--landmarks", landmarks(tmp_path, command)]
+        further = ["--landmarks", landmarks(tmp_path, group)]
         put_dictionary(tmp_path, command)
 
     ended = command("models", "pull", *names, "--accept-licence")
@@ -156,10 +158,8 @@ def test_pulled_verified_and_put_to_work(
     assert np.array_equal(restored[far], group[far])
 
 
-def landmarks(folder: Path, command: Command) -> Path:
+def landmarks(folder: Path, group: np.ndarray) -> Path:
     """68 points for each face of the group: a brow, an eye, ... where a face in the 512 frame has them."""
-    ended = command("restore", folder / "group.png", "-o", folder / "seen", "--fidelity", 1)
-    assert ended.status == 0, ended.err
     frame = np.zeros((68, 2))
     for part, (x, y, width) in {
         range(17): (256, 330, 240), range(17, 22): (190, 215, 60), range(22, 27): (320, 215, 60),
@@ -168,11 +168,8 @@ def landmarks(folder: Path, command: Command) -> Path:
     }.items():  # fmt: skip
         turn = np.linspace(0, 2 * np.pi, len(part), endpoint=False)
         frame[list(part)] = np.stack([x + width / 2 * np.cos(turn), y + width / 5 * np.sin(turn)], axis=1)
-    faces = []
-    for face in scenes.read_report(folder / "seen")["photos"][0]["faces"]:
-        x0, y0, x1, y1 = face["box"]
-        scale = (x1 - x0) / 310  # dlib's box in the 512 frame
-        faces.append(((frame - 256) * scale + ((x0 + x1) / 2, (y0 + y1) / 2)).tolist())
+    found = load_detector("dlib").detect(group)
+    faces = [apply_transform(invert_transform(face.transform), frame).tolist() for face in found]
     path = folder / "marks.json"
     path.write_text(json.dumps({"group.png": faces}), encoding="utf-8")
     return path

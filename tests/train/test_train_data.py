@@ -208,7 +208,7 @@ def test_place_says_where_the_crop_was(tmp_path: Path) -> None:
 
 
 def test_place_of_a_whole_frame_is_the_networks_default(tmp_path: Path, shard: Path) -> None:
-    from likeness.methods.likeness.network import whole_frame
+    from likeness.methods.likeness.trunk import whole_frame
 
     place = pairs(shard, crop=512, mixture={"clean": 1.0})[0]["place"]
     assert torch.allclose(place, whole_frame(128, 128)[0], atol=1e-6)

@@ -16,36 +16,44 @@ import torch
 pytest.importorskip("accelerate", reason="needs likeness[train]")
 
 from likeness.degrade import Step
-from likeness.methods.likeness.network import LikenessNet, NetworkConfig
+from likeness.methods.likeness.network import LikenessNet
+from likeness.methods.likeness.trunk import TrunkConfig
 from likeness.train.checkpoint import LAST, export_averaged, load_averaged, load_checkpoint, save_checkpoint
 from likeness.train.loop import train
+from likeness.train.objectives import Objective
 from likeness.train.objectives.build import build_objective
-from likeness.train.objectives.likeness import LikenessObjective
-from likeness.train.recipe import ObjectiveConfig, TrainRecipe
+from likeness.train.objectives.denoise import DenoiseObjective
+from likeness.train.objectives.losses import grid_distance, negative_psnr, texture_distance
+from likeness.train.objectives.sharpen import SharpenObjective
+from likeness.train.recipe import DenoiseConfig, SharpenConfig, TrainRecipe
 from likeness.weights.load import WeightsError, load_strict, save_half
 
 Make = Callable[..., TrainRecipe]
-SMALL = NetworkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
-ADVERSARIAL = {
-    "name": "likeness",
+SMALL = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
+SHARPEN = {
+    "name": "sharpen",
     "adversarial": 0.01,
     "feature_matching": 1,
     "fixed_point": 1,
-    "identity": 0,
+    "fixed_point_every": 1,
+    "patch": 64,
 }
+
+
+def small_net() -> LikenessNet:
+    return LikenessNet(SMALL, SMALL)
 
 
 @pytest.fixture(autouse=True)
 def _small_net(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("likeness.train.objectives.likeness.LikenessNet", lambda: LikenessNet(SMALL))
+    for module in ("denoise", "sharpen"):
+        monkeypatch.setattr(f"likeness.train.objectives.{module}.LikenessNet", small_net)
 
 
-def objective(recipe: TrainRecipe, seed: int = 0) -> LikenessObjective:
+def objective(recipe: TrainRecipe, seed: int = 0) -> Objective:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        built = build_objective(recipe)
-    assert isinstance(built, LikenessObjective)
-    return built
+        return build_objective(recipe)
 
 
 def run(recipe: TrainRecipe, seed: int = 0) -> dict[str, Any]:
@@ -65,13 +73,15 @@ def log(recipe: TrainRecipe) -> list[dict[str, float]]:
 KILLED = """
 import os, signal, sys
 import torch
-from likeness.methods.likeness.network import LikenessNet, NetworkConfig
+from likeness.methods.likeness.network import LikenessNet
+from likeness.methods.likeness.trunk import TrunkConfig
 from likeness.train import checkpoint, loop
-from likeness.train.objectives import likeness
+from likeness.train.objectives import denoise, sharpen
 from likeness.train.objectives.build import build_objective
 from likeness.train.recipe import TrainRecipe
 
-likeness.LikenessNet = lambda: LikenessNet(NetworkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1)))
+small = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
+denoise.LikenessNet = sharpen.LikenessNet = lambda: LikenessNet(small, small)
 recipe = TrainRecipe.model_validate_json(sys.argv[1])
 save, saves = torch.save, []
 
@@ -89,7 +99,7 @@ loop.train(recipe, build_objective(recipe), quiet=True)
 """
 
 
-@pytest.mark.parametrize("terms", [{}, ADVERSARIAL], ids=["denoising", "adversarial"])
+@pytest.mark.parametrize("terms", [{}, SHARPEN], ids=["denoise", "sharpen"])
 def test_killed_in_the_middle_of_a_save_and_resumed_is_as_uninterrupted(
     terms: dict[str, Any], small_recipe: Make, tmp_path: Path
 ) -> None:
@@ -175,7 +185,7 @@ def test_export_is_half_precision_and_carries_the_recipe(small_recipe: Make, tmp
     metadata = export_averaged(recipe.output / LAST, target)
     assert metadata["steps"] == "1"
     assert TrainRecipe.model_validate_json(metadata["recipe"]) == recipe
-    net, averaged = LikenessNet(SMALL), load_averaged(recipe.output / LAST)
+    net, averaged = small_net(), load_averaged(recipe.output / LAST)
     load_strict(net, target)
     assert all(torch.equal(v, averaged[k].half().float()) for k, v in net.state_dict().items())
     assert [p.name for p in target.parent.iterdir()] == [target.name]
@@ -193,7 +203,7 @@ def test_init_starts_from_averaged_weights(kind: str, small_recipe: Make, tmp_pa
         path = tmp_path / "w.safetensors"
         save_half(load_averaged(recipe.output / LAST), path, {})
     wanted = load_averaged(path)
-    assert set(wanted) == set(LikenessNet(SMALL).state_dict())
+    assert set(wanted) == set(small_net().state_dict())
     slow = {"rate": 1e-12, "warmup": 0, "decay": 0}
     state = run(small_recipe(steps=1, init=str(path), output=str(tmp_path / "next"), optimiser=slow), seed=7)
     for key, value in wanted.items():
@@ -248,12 +258,12 @@ def test_the_loop_learns(small_recipe: Make, monkeypatch: pytest.MonkeyPatch) ->
     pairs = Pairs(recipe.data, 77)
     samples = [pairs[n] for n in range(16)]
     batch = {key: torch.stack([s[key] for s in samples]) for key in samples[0]}
-    averaged = LikenessNet(SMALL)
+    averaged = small_net()
     averaged.load_state_dict(load_averaged(recipe.output / LAST))
     score = []
     for net in (before.generator, averaged):
         with torch.no_grad():
-            out = net(batch["degraded"], torch.zeros_like(batch["clean"]), torch.zeros(16), batch["place"])
+            out = net("denoiser", batch["degraded"], torch.zeros_like(batch["clean"]), torch.zeros(16), batch["place"])
         score.append((out - batch["clean"]).abs().mean().item())
     assert score[1] < 0.97 * score[0]
     entries = log(recipe)
@@ -297,19 +307,40 @@ def test_each_step_draws_its_own_noise_and_the_same_again(small_recipe: Make, tm
     assert drawn("b") == first
 
 
-# The objective
+# The objectives
 
 
-def test_adversarial_training_changes_both_networks(small_recipe: Make) -> None:
-    recipe = small_recipe(steps=2, objective=ADVERSARIAL)
-    before = objective(recipe)
-    assert before.discriminator is not None
-    old = {"generator": before.generator.state_dict(), "discriminator": before.discriminator.state_dict()}
-    state = run(recipe)
-    for part, values in old.items():
-        changed = [key for key, value in values.items() if not torch.equal(value, state[part][key])]
-        assert "head.weight" in changed, part
-    assert {"l1", "sharp_l1", "adversarial", "matching", "drift", "discriminator"} <= set(log(recipe)[0])
+def changed(before: Objective, state: dict[str, Any], part: str) -> set[str]:
+    net = getattr(before, part)
+    return {key for key, value in net.state_dict().items() if not torch.equal(value, state[part][key])}
+
+
+def test_each_objective_trains_its_own_part_and_leaves_the_other(small_recipe: Make, tmp_path: Path) -> None:
+    first = small_recipe(steps=2, objective={"name": "denoise"})
+    moved = changed(objective(first), run(first), "generator")
+    assert "denoiser.head.weight" in moved
+    assert not [key for key in moved if not key.startswith("denoiser.")]
+
+    second = small_recipe(steps=2, objective=SHARPEN, output=str(tmp_path / "second"))
+    before, state = objective(second), run(second)
+    moved = changed(before, state, "generator")
+    assert "sharpener.head.weight" in moved
+    assert not [key for key in moved if not key.startswith("sharpener.")]
+    assert "head.weight" in changed(before, state, "discriminator")
+    assert {"decibel", "texture", "adversarial", "matching", "drift", "discriminator"} <= set(log(second)[0])
+
+
+def test_a_new_run_of_the_sharpener_starts_from_the_denoiser_and_a_resumed_one_does_not(small_recipe: Make) -> None:
+    terms = {**SHARPEN, "from_denoiser": True}
+    state = run(small_recipe(steps=2, objective=terms))["generator"]
+    name = "encoder.0.0.conv1.weight"  # a first step of Adam moves no number by more than the rate
+    assert (state[f"sharpener.{name}"] - state[f"denoiser.{name}"]).abs().max() < 5e-3
+    longer = run(small_recipe(steps=3, objective=terms), seed=9)["generator"]
+    assert equal(
+        {k: v for k, v in longer.items() if k.startswith("denoiser.")},
+        {k: v for k, v in state.items() if k.startswith("denoiser.")},
+    )
+    assert not torch.equal(longer["sharpener.head.weight"], torch.zeros_like(longer["sharpener.head.weight"]))
 
 
 def batch_of(seed: int, clean_too: bool = False) -> dict[str, torch.Tensor]:
@@ -319,16 +350,21 @@ def batch_of(seed: int, clean_too: bool = False) -> dict[str, torch.Tensor]:
     return {"clean": clean, "degraded": degraded, "place": torch.zeros(2, 2, 16, 16)}
 
 
+def sharpening(**changes: Any) -> SharpenObjective:
+    return SharpenObjective(SharpenConfig.model_validate({**SHARPEN, **changes}))
+
+
 def test_generator_loss_does_not_train_the_discriminator() -> None:
-    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, feature_matching=1, fixed_point=1))
+    its = sharpening()
     assert its.discriminator is not None
     loss, _, carried = its.generator_loss(batch_of(0), 0, torch.Generator().manual_seed(0))
     loss.backward()
     assert all(p.grad is None for p in its.discriminator.parameters())
     assert all(p.requires_grad for p in its.discriminator.parameters())
-    head = its.generator.head.weight.grad
+    head = its.generator.get_parameter("sharpener.head.weight").grad
     assert head is not None
     assert head.abs().sum() > 0
+    assert all(p.grad is None for p in its.generator.get_submodule("denoiser").parameters())
     for parameter in its.generator.parameters():
         parameter.grad = None
     loss_d, terms = its.discriminator_loss(batch_of(0), carried)
@@ -338,25 +374,65 @@ def test_generator_loss_does_not_train_the_discriminator() -> None:
 
 
 def test_fresh_net_on_clean_pictures_is_a_fixed_point() -> None:
-    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, fixed_point=1))
-    _, terms, carried = its.generator_loss(batch_of(0, clean_too=True), 0, torch.Generator().manual_seed(0))
-    assert terms["l1"] == terms["sharp_l1"] == terms["drift"] == 0.0
-    assert torch.equal(carried, batch_of(0)["clean"])
+    _, terms, carried = sharpening().generator_loss(batch_of(0, clean_too=True), 0, torch.Generator().manual_seed(0))
+    assert terms["texture"] == terms["drift"] == 0.0
+    assert terms["decibel"] == pytest.approx(27.0, abs=0.1)  # the floor
+    assert torch.equal(carried[0], batch_of(0)["clean"])
 
 
-def test_the_mean_is_trained_every_so_many_steps() -> None:
-    its = LikenessObjective(ObjectiveConfig(adversarial=0.01, mean_every=3))
-    seen = ["l1" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1] for step in range(6)]
+def test_the_fixed_point_is_asked_every_so_many_steps() -> None:
+    its = sharpening(fixed_point_every=3)
+    seen = ["drift" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1] for step in range(6)]
     assert seen == [True, False, False, True, False, False]
+
+
+def test_the_discriminator_sees_the_same_square_of_both_pictures() -> None:
+    batch = batch_of(0)
+    batch["degraded"] = batch["clean"] = torch.rand(1, 3, 128, 128)
+    batch["place"] = torch.zeros(1, 2, 32, 32)
+    _, _, (sharp, window) = sharpening().generator_loss(batch, 0, torch.Generator().manual_seed(0))
+    assert sharp.shape == (1, 3, 64, 64)
+    assert torch.equal(sharp, batch["clean"][window])  # fresh, it returns what it was given
+
+
+def test_negative_psnr_is_psnr_far_above_its_floor() -> None:
+    clean = torch.zeros(2, 3, 8, 8)
+    restored = torch.stack([torch.full((3, 8, 8), 0.2), torch.full((3, 8, 8), 0.02)])
+    assert negative_psnr(restored[:1], clean, floor=0.0).item() == pytest.approx(-1.398, abs=1e-3)
+    assert negative_psnr(restored, clean, floor=0.0).item() == pytest.approx((-1.398 - 3.398) / 2, abs=1e-3)
+    assert negative_psnr(clean, clean).item() == pytest.approx(-2.699, abs=1e-3)
+
+
+def test_texture_distance_forgives_detail_in_the_wrong_place() -> None:
+    torch.manual_seed(0)
+    clean, other = torch.randn(2, 1, 3, 64, 64) * 0.1
+    smooth, rough = clean * 0.5, clean * 1.5
+    assert texture_distance(clean, clean).item() == 0.0
+    assert texture_distance(other, clean).item() < texture_distance(smooth, clean).item() / 4
+    assert texture_distance(smooth, clean).item() == pytest.approx(texture_distance(rough, clean).item(), rel=0.05)
+    ratio = texture_distance(smooth, clean, 0.8).item() / texture_distance(rough, clean, 0.8).item()
+    assert ratio == pytest.approx(4.0, rel=0.05)
+
+
+def test_grid_distance_sees_a_repeated_cell_and_not_other_detail() -> None:
+    torch.manual_seed(0)
+    clean, cell = torch.rand(1, 3, 64, 64), torch.randn(1, 3, 4, 4) * 0.1
+    grain = torch.randn(1, 3, 64, 64) * 0.1
+    assert grid_distance(clean, clean).item() == 0.0
+    assert grid_distance(clean + 0.2, clean).item() < 1e-6  # a tint is no pattern
+    repeated = grid_distance(clean + cell.repeat(1, 1, 16, 16), clean).item()
+    assert repeated > 0.05
+    assert grid_distance(clean + grain, clean).item() < repeated / 3
 
 
 @pytest.mark.parametrize(("share", "zeros"), [(0.0, (0, 0)), (0.6, (90, 150)), (1.0, (200, 200))])
 def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: tuple[int, int]) -> None:
-    its = LikenessObjective(ObjectiveConfig(mean_share=share))
+    its = DenoiseObjective(DenoiseConfig(mean_share=share))
     seen: dict[str, torch.Tensor] = {}
 
     class Spy(torch.nn.Module):
-        def forward(self, degraded: Any, state: Any, gamma: Any, place: Any) -> Any:
+        def forward(self, part: str, degraded: Any, state: Any, gamma: Any, place: Any) -> Any:
+            assert part == "denoiser"
             seen.update(state=state, gamma=gamma)
             return degraded
 
@@ -379,7 +455,9 @@ def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: t
 
 
 def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:
-    recipe = small_recipe(steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"})
+    recipe = small_recipe(
+        steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"}, objective=SHARPEN
+    )
     run(recipe)
     scores = next(e for e in log(recipe) if "input_psnr" in e)
     assert scores["step"] == 2

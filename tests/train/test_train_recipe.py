@@ -76,7 +76,7 @@ def test_there_are_recipes() -> None:
         ("optimiser.rate=-1", r"optimiser\.rate"),
         ("optimiser.rate=.nan", r"optimiser\.rate"),
         ("optimiser.ema=1", r"optimiser\.ema"),
-        ("objective.mean_share=1.5", r"objective\.mean_share"),
+        ("objective.mean_share=1.5", r"objective\.denoise\.mean_share"),
         ("validation.recipe=idn", r"validation\.recipe"),
         ("seed=-1", "seed"),
         ("data=5", "data"),
@@ -107,7 +107,7 @@ def test_overrides_are_applied_in_order_and_nested(path: Path) -> None:
             "steps=20",
             "steps=30",
             "optimiser.rate=1e-5",
-            "objective.fixed_point=0.5",
+            "objective.identity=0.5",
             "data.mixture={gfpgan: 1}",
             "data.mixture.clean=0.25",
             "output=runs/a=b",
@@ -115,7 +115,7 @@ def test_overrides_are_applied_in_order_and_nested(path: Path) -> None:
     )
     assert recipe.steps == 30
     assert recipe.optimiser.rate == 1e-5
-    assert recipe.objective.fixed_point == 0.5  # a group that the file does not have
+    assert recipe.objective.identity == 0.5  # a group that the file does not have
     assert recipe.data.mixture == {"gfpgan": 1.0, "clean": 0.25}
     assert recipe.output == Path("runs/a=b")
 
@@ -140,6 +140,13 @@ def test_a_file_that_cannot_be_read(path: Path, tmp_path: Path) -> None:
     refused(tmp_path, "cannot read recipe")
     path.write_bytes(b"output: caf\xe9\n")
     refused(path, r"my recipe\.yaml")
+
+
+def test_the_objective_is_chosen_by_its_name(path: Path) -> None:
+    assert load_recipe(path).objective.name == "denoise"
+    assert load_recipe(path, ["objective={name: sharpen, texture: 1}"]).objective.name == "sharpen"
+    refused(path, "texture", "objective.texture=1")  # the denoiser has none
+    refused(path, "objective", "objective={name: sharpe}")
 
 
 def test_identity_needs_whole_faces(path: Path) -> None:

@@ -98,7 +98,7 @@ class UpsampleConv(nn.Conv2d):
         b, _, h, w = x.shape
         kernels = _pairs(_pairs(self.weight, 2), 4).flatten(0, 2)  # odd or even column, odd or even row, output
         bias = None if self.bias is None else self.bias.repeat(4)
-        quarters = F.conv2d(x, kernels, bias, padding=1).unflatten(1, (2, 2, self.out_channels))
+        quarters = F.conv2d(x, kernels, bias, padding=1).view(b, 2, 2, self.out_channels, h + 1, w + 1)
         out = quarters.new_empty(b, self.out_channels, 2 * h, 2 * w)
         for row in range(2):
             for column in range(2):

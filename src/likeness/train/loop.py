@@ -18,7 +18,7 @@ from likeness.train.checkpoint import LAST, load_averaged, load_checkpoint, save
 from likeness.train.data import make_loader
 from likeness.train.log import TrainingLog
 from likeness.train.objectives import Objective
-from likeness.train.recipe import OptimiserConfig, TrainRecipe
+from likeness.train.recipe import OptimiserConfig, SharpenConfig, TrainRecipe
 from likeness.train.validate import Validator
 
 
@@ -30,10 +30,11 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))  # type: ignore[no-untyped-call]
     optimisers = {"generator": _adamw(generator, recipe.optimiser.rate, recipe.optimiser)}
-    if discriminator is not None:
-        rate = recipe.objective.discriminator_rate
-        optimisers["discriminator"] = _adamw(discriminator, rate, recipe.optimiser, betas=(0.5, 0.99))
-    step = _start(recipe, generator, discriminator, ema, optimisers)
+    rate_d = 0.0
+    if discriminator is not None and isinstance(recipe.objective, SharpenConfig):
+        rate_d = recipe.objective.discriminator_rate
+        optimisers["discriminator"] = _adamw(discriminator, rate_d, recipe.optimiser, betas=(0.5, 0.99))
+    step = _start(recipe, objective, ema, optimisers)
 
     modules = [m for m in (generator, discriminator) if m is not None]
     ema.to(accelerator.device)
@@ -78,7 +79,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
             if objective.discriminator is not None:
                 with accelerator.autocast():
                     loss_d, more = objective.discriminator_loss(batch, carried)
-                rate = recipe.objective.discriminator_rate * min(1.0, factor * 2)
+                rate = rate_d * min(1.0, factor * 2)
                 _update(accelerator, stepping["discriminator"], prepared[1], loss_d, rate, recipe)
                 terms.update(more)
 
@@ -93,7 +94,8 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
 
 def _adamw(module: nn.Module, rate: float, config: OptimiserConfig, **changes: Any) -> torch.optim.AdamW:
     options: dict[str, Any] = {"betas": config.betas, "weight_decay": config.weight_decay, **changes}
-    return torch.optim.AdamW(module.parameters(), lr=rate, fused=True, **options)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.AdamW(trained, lr=rate, fused=True, **options)
 
 
 def _schedule(step: int, steps: int, config: OptimiserConfig) -> float:
@@ -118,24 +120,21 @@ def _update(
 
 
 def _start(
-    recipe: TrainRecipe,
-    generator: nn.Module,
-    discriminator: nn.Module | None,
-    ema: AveragedModel,
-    optimisers: dict[str, torch.optim.AdamW],
+    recipe: TrainRecipe, objective: Objective, ema: AveragedModel, optimisers: dict[str, torch.optim.AdamW]
 ) -> int:
     """Load the run's own last checkpoint, else ``recipe.init``; returns the step to go on from."""
     last = recipe.output / LAST
     if last.exists():
         state = load_checkpoint(last)
-        generator.load_state_dict(state["generator"])
+        objective.generator.load_state_dict(state["generator"])
         ema.load_state_dict(state["ema"])
-        if discriminator is not None:
-            discriminator.load_state_dict(state["discriminator"])
+        if objective.discriminator is not None:
+            objective.discriminator.load_state_dict(state["discriminator"])
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
         return int(state["step"])
     if recipe.init is not None:
-        generator.load_state_dict(load_averaged(recipe.init))
-        ema.module.load_state_dict(generator.state_dict())
+        objective.generator.load_state_dict(load_averaged(recipe.init))
+    objective.start()
+    ema.module.load_state_dict(objective.generator.state_dict())
     return 0

@@ -85,21 +85,30 @@ class OptimiserConfig(_Strict):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated and shipped")
 
 
-class ObjectiveConfig(_Strict):
-    """Weights of the terms of the built-in model's loss; see train/objectives/likeness.py."""
+class DenoiseConfig(_Strict):
+    """The built-in model's denoiser; see train/objectives/denoise.py."""
 
-    name: Literal["likeness"] = "likeness"
+    name: Literal["denoise"] = "denoise"
+    distortion: Literal["l1", "psnr"] = Field("l1", description="L1 as in papers/001, or PSNR itself")
     mean_share: float = Field(0.6, ge=0, le=1, description="share of samples trained at gamma = 0")
-    fixed_point: float = Field(0.0, ge=0, description="f(f(x)) = f(x) of the sharp step, papers/001 eq. 3")
     identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
-    adversarial: float = Field(0.0, ge=0, description="of the second, sharp step")
-    feature_matching: float = Field(0.0, ge=0)
-    texture: float = Field(0.0, ge=0, description="local contrast of the sharp step, in three octaves")
-    sharp_l1: float = Field(1.0, ge=0, description="L1 of the sharp step")
-    sharp_gamma: float = Field(0.9, gt=0, lt=1, description="noise level of the sharp step")
-    mean_every: int = Field(
-        1, ge=1, description="adversarial training: every so many steps the mean, and the fixed point"
-    )
+
+
+class SharpenConfig(_Strict):
+    """Weights of the terms of the built-in model's sharpener; see train/objectives/sharpen.py."""
+
+    name: Literal["sharpen"] = "sharpen"
+    from_denoiser: bool = Field(False, description="a new run starts with the denoiser's weights in the sharpener")
+    distortion: float = Field(0.15, ge=0, description="negative PSNR, in units of 10 dB")
+    texture: float = Field(2.0, ge=0, description="local contrast, in three octaves")
+    quantile: float = Field(0.5, gt=0, lt=1, description="of the plausible contrasts; more is rougher")
+    grid: float = Field(4.0, ge=0, description="against a pattern of the network's 4x4 cells passing for texture")
+    identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
+    adversarial: float = Field(0.0, ge=0)
+    feature_matching: float = Field(0.0, ge=0, description="counts only with an adversarial term")
+    patch: int = Field(256, ge=64, multiple_of=16, description="side of the square the discriminator sees, pixels")
+    fixed_point: float = Field(0.0, ge=0, description="f(f(x)) = f(x), papers/001 eq. 3")
+    fixed_point_every: int = Field(4, ge=1, description="steps")
     discriminator_rate: float = Field(3e-4, gt=0)
 
 
@@ -119,7 +128,12 @@ class TrainRecipe(_Strict):
     data: DataConfig
     validation: ValidationConfig = ValidationConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    objective: DenoiseConfig | SharpenConfig = Field(DenoiseConfig(), discriminator="name")
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": "denoise", **value} if isinstance(value, dict) else value
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -10,13 +10,9 @@ CARD = MethodCard(
     kind="iterative",
     stochastic=True,
     options=(
-        Option(
-            "steps",
-            2,
-            1,
-            50,
-            "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face",
-        ),
+        Option("steps", 2, 1, 50, "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face"),
+        Option("fidelity", 0.0, 0.0, 1.0, "0 the sharp face, 1 the accurate one, between them a blend"),
     ),
+    precision="auto",
     checkpoints={"net": "likeness.safetensors, in the package"},
 )

@@ -11,8 +11,6 @@ from likeness.diffusion import respaced_gammas, sample
 from likeness.diffusion.ancestral import seeded_noise
 from likeness.methods.likeness.card import CARD
 
-SHARP_GAMMA = 0.9  # the last noise level asked; the sharp step was finished there (see the training recipe)
-
 
 class LikenessRestorer:
     """Restores aligned crops. ``fingerprint`` is the sha256 of the weights."""
@@ -27,20 +25,28 @@ class LikenessRestorer:
     def restore(self, crops: Tensor, *, seed: int = 0, **options: Any) -> Tensor:
         """(B, 3, 512, 512) float32 RGB in [0, 1] -> the same, restored.
 
-        ``steps`` = 1 is the network's answer to pure noise, the posterior mean; more steps follow the reverse chain
-        (papers/001, section 3.2). Raises OptionError for another option or range, ValueError for another shape.
+        ``steps`` counts evaluations of a network: 1 gives the denoiser's answer to pure noise, the posterior mean; 2
+        sharpens it; more follow the reverse chain (papers/001, section 3.2) and sharpen last. ``fidelity`` blends
+        the sharp face (0) with the estimate it was made from (1). Raises OptionError for another option or range,
+        ValueError for another shape.
         """
         chosen = self.card.choose(options)
         if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] % 32 or crops.shape[3] % 32:
             raise ValueError(f"expected (B, 3, H, W) with H and W multiples of 32, got {tuple(crops.shape)}")
         degraded = crops.to(self.device, torch.float32, memory_format=torch.channels_last) * 2 - 1
+        steps, fidelity = int(chosen["steps"]), float(chosen["fidelity"])
         noise = seeded_noise(degraded.shape[1:], [seed] * len(crops), self.device)
 
         def predict(x_t: Tensor, gamma: float) -> Tensor:
             level = torch.full((len(degraded),), gamma, device=self.device)
-            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                x0 = self.net(degraded, x_t * gamma**0.5, level)
-            return x0.float().clamp(-1, 1)  # type: ignore[no-any-return]
+            return self._ask("denoiser", degraded, x_t * gamma**0.5, level)
 
-        restored = sample(predict, respaced_gammas(int(chosen["steps"]), SHARP_GAMMA), noise)
+        restored = sample(predict, respaced_gammas(max(1, steps - 1)), noise)
+        if steps > 1 and fidelity < 1:
+            grain = seeded_noise((1, *degraded.shape[2:]), [seed] * len(crops), self.device)()
+            restored = torch.lerp(self._ask("sharpener", degraded, restored, grain), restored, fidelity)
         return restored.add(1).div(2).to(crops)
+
+    def _ask(self, part: str, *inputs: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.net(part, *inputs).float().clamp(-1, 1)  # type: ignore[no-any-return]

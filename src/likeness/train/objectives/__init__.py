@@ -16,6 +16,10 @@ class Objective(Protocol):
     generator: nn.Module
     discriminator: nn.Module | None
 
+    def start(self) -> None:
+        """Called once, when a run begins (not when it resumes), after ``init`` was loaded."""
+        ...
+
     def generator_loss(self, batch: Batch, step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float], Any]:
         """The loss to minimise, its terms for the log, and what ``discriminator_loss`` needs."""
         ...
