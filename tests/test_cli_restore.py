@@ -53,7 +53,7 @@ def restored(command: Command, source: Path, out: Path, *options: object, status
     ("options", "words"),
     [
         (["--method", "nonsense"], ["nonsense", "likeness"]),  # the choices are named
-        (["--fidelity", "0.5"], ["fidelity", "steps"]),  # an option that this method does not have
+        (["--fidelity", "1.5"], ["fidelity", "1.5"]),
         (["--reference", "."], ["reference"]),
         (["--steps", "0"], ["steps", "0"]),
         (["--steps", "51"], ["steps", "51"]),
@@ -68,7 +68,7 @@ def restored(command: Command, source: Path, out: Path, *options: object, status
         (["--blend", "1.5"], ["blend", "1.5"]),
         (["--seed", "-1"], ["seed"]),
         (["--weights", "nowhere.safetensors"], ["nowhere.safetensors"]),
-        (["--weights", "weights.pth"], ["weights.pth", ".safetensors"]),
+        (["--weights", "weights.pth"], ["weights.pth", "not there"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
