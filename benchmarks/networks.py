@@ -41,6 +41,16 @@ def fill(net: nn.Module) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
+def built(method: str, role: str) -> nn.Module:
+    """The network as its method runs it."""
+    nets = networks(method)
+    if method == "psfrgan":
+        from likeness.methods.psfrgan.restorer import PSFRGAN
+
+        return PSFRGAN(nets["net"], nets["parse"])  # type: ignore[arg-type]
+    return nets[role]
+
+
 def median_seconds(run: Callable[[], Tensor], count: int) -> tuple[float, Tensor]:
     out = run()
     times = []
@@ -58,7 +68,7 @@ def measure(method: str, role: str, threads: int, count: int, variants: list[str
 
     torch.set_num_threads(threads)
     its = importlib.import_module(METHODS[method]).method()
-    net, options = fill(networks(method)[role]), card(method).choose({})
+    net, options = fill(built(method, role)), card(method).choose({})
     face = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
     def plain(x: Tensor = face, model: nn.Module = net) -> Tensor:
