@@ -174,7 +174,6 @@ def test_wrong_crops_are_refused(wrong: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("net", "names"), [(ParseNet, PARSENET_CLASSES), (BiSeNet, BISENET_CLASSES)])
 def test_loading_tells_the_networks_apart(tmp_path: Path, net: type[nn.Module], names: tuple[str, ...]) -> None:
-    pytest.importorskip("likeness.weights.checkpoint")
     path = tmp_path / "parsing.pth"
     filled = net().eval()
     torch.save(filled.state_dict(), path)
