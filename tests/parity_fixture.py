@@ -2,6 +2,9 @@
 
 A fixture is a folder ``<group>/<name>`` with ``manifest.json`` (every key and shape, the rule for the weights, the
 input) and ``golden.npz`` (what the authors' code gave). The folder lies beside the checkout; without it tests skip.
+
+There are two styles. ``Fixture`` reads that of ``feedforward``, ``optimisation`` and ``upsamplers``; ``TableFixture``
+that of ``difface``, ``pmrf``, ``instantrestore``, ``idm`` and ``metrics``.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from torch import Tensor, nn
 
 ROOT = Path(os.environ.get("LIKENESS_PARITY", Path(__file__).parents[1] / "../shared/parity"))
 FLOOR = 1e-4  # of the tensor's std: no golden is compared more tightly
-RESULTS: list[tuple[str, int, float, float]] = []  # network, keys, worst share of the tolerance's scale, seconds
+RESULTS: list[tuple[str, int, float, float]] = []  # network, keys, worst difference (of std, or of max), seconds
 
 
 class Fixture:
@@ -39,33 +42,38 @@ class Fixture:
         self.golden = dict(np.load(path / "golden.npz"))
         self.worst, self.started = 0.0, time.perf_counter()
 
-    def entries(self) -> list[dict[str, Any]]:
-        return self.manifest["entries"]  # type: ignore[no-any-return]
+    def entries(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Those of ``model`` when the fixture holds several networks."""
+        return (self.manifest["models"][model] if model else self.manifest)["entries"]  # type: ignore[no-any-return]
 
-    def check_keys(self, net: nn.Module) -> None:
+    def check_keys(self, net: nn.Module, model: str | None = None) -> None:
         """Exactly the manifest's keys, shapes and types."""
-        want = {e["key"]: (tuple(e["shape"]), e["dtype"]) for e in self.entries()}
+        want = {e["key"]: (tuple(e["shape"]), e["dtype"]) for e in self.entries(model)}
         got = {k: (tuple(v.shape), str(v.dtype).removeprefix("torch.")) for k, v in net.state_dict().items()}
         missing, extra = sorted(want.keys() - got.keys()), sorted(got.keys() - want.keys())
         assert not missing + extra, f"missing {missing[:5]} of {len(missing)}, extra {extra[:5]} of {len(extra)}"
         wrong = {k: (got[k], want[k]) for k in want if got[k] != want[k]}
         assert not wrong, f"shape or type (got, wanted): {dict(list(wrong.items())[:5])} of {len(wrong)}"
 
-    def fill(self, net: nn.Module) -> nn.Module:
+    def fill(self, net: nn.Module, model: str | None = None) -> nn.Module:
         """Check the keys, fill ``net`` by the rule, check what its constructor computed; returns it in eval mode."""
-        self.check_keys(net)
+        self.check_keys(net, model)
         own = net.state_dict()
-        for entry in self.entries():
-            if entry["computed"] and "sha256_16" in entry:
-                assert digest(own[entry["key"]]) == entry["sha256_16"], f"computed entry {entry['key']} differs"
-        net.load_state_dict(self.state(own))
+        for entry in self.entries(model):
+            if entry["computed"]:
+                self.check_computed(entry, own[entry["key"]])
+        net.load_state_dict(self.state(own, model))
         return net.eval()
 
-    def state(self, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    def check_computed(self, entry: dict[str, Any], tensor: Tensor) -> None:
+        if "sha256_16" in entry:
+            assert digest(tensor) == entry["sha256_16"], f"computed entry {entry['key']} differs"
+
+    def state(self, own: dict[str, Tensor], model: str | None = None) -> dict[str, Tensor]:
         """A whole state dict by the rule; computed entries are taken from ``own``."""
-        rule = self.manifest["weights"]
+        rule = (self.manifest["models"][model] if model else self.manifest)["weights"]
         state: dict[str, Tensor] = {}
-        for e in self.entries():
+        for e in self.entries(model):
             key, shape = e["key"], e["shape"]
             if e["computed"]:
                 state[key] = own[key]
@@ -78,7 +86,7 @@ class Fixture:
                 if e.get("sha256_16"):
                     assert digest(filled) == e["sha256_16"], f"the rule was not followed for {key}"
                 state[key] = filled
-        for e in self.entries():
+        for e in self.entries(model):
             if e.get("rule") == "spectral" and e["key"].endswith("_u"):
                 base = e["key"].removesuffix("_u")
                 state[e["key"]], state[base + "_v"] = spectral(e["key"], state[base + "_orig"])
@@ -150,7 +158,90 @@ class Fixture:
 
     def done(self) -> None:
         """Note the network in the table that ``pytest -m parity`` prints."""
-        RESULTS.append((self.name, len(self.entries()), self.worst, time.perf_counter() - self.started))
+        keys = sum(len(self.entries(model)) for model in self.manifest.get("models", [None]))
+        RESULTS.append((self.name, keys, self.worst, time.perf_counter() - self.started))
+
+
+class TableFixture(Fixture):
+    """A fixture whose networks are ``models.<name>``, with one fill rule for all and strides in the manifest."""
+
+    tolerance = 1e-5  # of max|golden|: the manifests suggest 1e-5 for tiny networks, 1e-4 for full ones
+
+    def check_computed(self, entry: dict[str, Any], tensor: Tensor) -> None:
+        if "sha256" in entry:
+            got = hashlib.sha256(tensor.detach().contiguous().numpy().tobytes()).hexdigest()
+            assert got == entry["sha256"], f"computed entry {entry['key']} differs"
+
+    def state(self, own: dict[str, Tensor], model: str | None = None) -> dict[str, Tensor]:
+        """A whole state dict by the rule; computed entries are taken from ``own``."""
+        state: dict[str, Tensor] = {}
+        for e in self.entries(model):
+            if e["computed"]:
+                state[e["key"]] = own[e["key"]]
+                continue
+            state[e["key"]] = filled = table_fill(e)
+            total = float(filled.double().sum())
+            assert abs(total - e["sum"]) <= 1e-6 * max(1.0, abs(e["sum"])), f"the rule was not followed for {e['key']}"
+        return state
+
+    def picture(self, channels: int, height: int, width: int, phase: float = 0.0) -> Tensor:
+        """The manifests' image formula: (1, C, H, W) in [-1, 1]."""
+        c, i, j = np.meshgrid(np.arange(channels), np.arange(height), np.arange(width), indexing="ij")
+        x = np.sin(0.05 * (c + 1) * i + 0.07 * j + phase) * np.cos(0.03 * i * (c + 1) - 0.02 * j + phase)
+        return torch.from_numpy(x.astype(np.float32))[None]
+
+    def noise(self, seed: int, *shape: int) -> Tensor:
+        """The manifests' noise rule: standard normal float32 of a fresh generator."""
+        return torch.from_numpy(np.random.Generator(np.random.PCG64(seed)).standard_normal(shape, dtype=np.float32))
+
+    def check(self, name: str, tensor: Tensor, floor: float | None = None) -> None:
+        """Compare ``tensor`` with the golden called ``name``: a whole array, or stats, probes and a strided part.
+
+        ``floor``: the tolerance, of max|golden|; ``self.tolerance`` when not given.
+        """
+        g, tolerance = self.golden, self.tolerance if floor is None else floor
+        full = tensor.detach().to(torch.float32).contiguous().numpy()
+        wide = full.astype(np.float64)
+        if name in g:
+            pairs, scale = {"array": (wide, g[name])}, float(np.abs(g[name]).max())
+        else:
+            layout = self.manifest["golden"]["tensors"][name]
+            assert tuple(tensor.shape) == tuple(layout["shape"]), f"{name}: shape {tuple(tensor.shape)}"
+            wanted = np.array(g[f"{name}/stats"], np.float64)
+            scale = max(abs(wanted[2]), abs(wanted[3]))
+            stats = np.array([wide.mean(), wide.std(), wide.min(), wide.max(), np.abs(wide).mean()])
+            wanted[4] /= wide.size
+            pairs = {"stats": (stats, wanted)}
+            if f"{name}/probe" in g:
+                count = len(g[f"{name}/probe"])
+                index = (np.arange(count, dtype=np.int64) * 2654435761 + 12345) % wide.size
+                pairs["probe"] = (wide.reshape(-1)[index], g[f"{name}/probe"])
+            if f"{name}/sub" in g:
+                pairs["sub"] = (wide[tuple(slice(None, None, s) for s in layout["stride"])], g[f"{name}/sub"])
+            if f"{name}/full" in g:
+                pairs["full"] = (wide, g[f"{name}/full"])
+        for kind, (got, want) in pairs.items():
+            assert got.shape == want.shape, f"{self.name} {name} {kind}: {got.shape}, not {want.shape}"
+            worst = float(np.abs(got - want).max()) / max(scale, 1e-12)
+            self.worst = max(self.worst, worst)
+            assert worst <= tolerance, f"{self.name} {name} {kind}: {worst:.2e} of max, tolerance {tolerance:.2e}"
+
+
+def table_fill(entry: dict[str, Any]) -> Tensor:
+    """One tensor by the rule of the fixtures in tables."""
+    key, shape, f32 = entry.get("hash_key", entry["key"]), entry["shape"], np.float32
+    w = draw(key, shape)
+    if len(shape) >= 2:
+        w = w * f32(1.0 / np.sqrt(np.prod(shape[1:])))
+    elif key.endswith("running_var"):
+        w = np.abs(w) * f32(0.1) + f32(1)
+    elif not key.endswith("running_mean") and key.endswith(("weight", "scale")):
+        w = f32(1) + f32(0.1) * w
+    else:
+        w = f32(0.1) * w
+    if "gain" in entry:
+        w = w * f32(entry["gain"])
+    return torch.from_numpy(np.abs(w) if entry.get("abs") else w)
 
 
 def draw(key: str, shape: list[int] | tuple[int, ...]) -> np.ndarray:

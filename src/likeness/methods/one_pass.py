@@ -13,24 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likeness.methods.card import MethodCard
+from likeness.methods.released import Released
 
 Options = Mapping[str, int | float]
 
 
 @dataclass(frozen=True)
-class OnePass:
-    """A published method.
+class OnePass(Released):
+    """A published method of one call.
 
-    ``unpack(checkpoint)``: the network's tensors out of what the authors' file holds (nesting, prefixes, entries that
-    are not the network's); a flat mapping of tensors passes as it is. ``recognise(tensors)``: the network that these
-    keys and shapes belong to, with its hyper-parameters, unfilled; None when they are of another method.
     ``run(net, x, options, seed)``: (B, 3, 512, 512) RGB in [-1, 1] -> the same, restored, not clipped.
     """
 
-    card: MethodCard
-    unpack: Callable[[Mapping[str, Any]], Mapping[str, Tensor]]
-    recognise: Callable[[Mapping[str, Tensor]], nn.Module | None]
     run: Callable[[nn.Module, Tensor, Options, int], Tensor]
 
 
@@ -60,14 +54,5 @@ def load_one_pass(
     method: OnePass, device: torch.device, dtype: torch.dtype, weights: Path | None = None
 ) -> OnePassRestorer:
     """The restorer with the weights of ``weights``, or of the catalogue's file for this method. Raises WeightsError."""
-    from likeness.weights.checkpoint import fill_strict, read_checkpoint
-    from likeness.weights.load import WeightsError, fingerprint
-    from likeness.weights.store import locate
-
-    path = weights or locate(method.card.name)
-    tensors = method.unpack(read_checkpoint(path))
-    net = method.recognise(tensors)
-    if net is None:
-        raise WeightsError(f"{path} holds no weights of {method.card.name}")
-    fill_strict(net, tensors, str(path))
-    return OnePassRestorer(method, net, device, dtype, fingerprint(path))
+    net, sha256 = method.load(weights)
+    return OnePassRestorer(method, net, device, dtype, sha256)
