@@ -54,7 +54,7 @@ def restored(command: Command, source: Path, out: Path, *options: object, status
     [
         (["--method", "nonsense"], ["nonsense", "likeness"]),  # the choices are named
         (["--fidelity", "1.5"], ["fidelity", "1.5"]),
-        (["--reference", "."], ["reference"]),
+        (["--reference", "."], ["likeness takes no references"]),
         (["--steps", "0"], ["steps", "0"]),
         (["--steps", "51"], ["steps", "51"]),
         (["--device", "cuda"], ["cuda", "--device auto"]),
@@ -138,17 +138,22 @@ def test_samples_write_every_face_and_where_they_differ(
     record = restored(command, group, out, "--samples", 3)
     assert len(record["faces"]) == 3
     assert all(face["uncertainty"] > 0 for face in record["faces"])
-    assert len(record["extra_outputs"]) == 3 * (3 + 1)
+    assert all(0 < face["identity_spread"] < 1 for face in record["faces"])
+    assert len(record["extra_outputs"]) == 3 * (3 + 2)
     found = scenes.pictures(out)
     assert sorted(found) == sorted([record["output"], *record["extra_outputs"]])
     for face in (1, 2, 3):
         mine = [name for name in record["extra_outputs"] if f"face-{face}-" in name]
         (spread,) = (name for name in mine if "uncertainty" in name and name.endswith(".png"))
         mine.remove(spread)
+        (average,) = (name for name in mine if name.endswith("-mean.png"))
+        mine.remove(average)
         pictures = [scenes.load_pixels(out / name).astype(int) for name in mine]
         assert [picture.shape for picture in pictures] == [(512, 512, 3)] * 3
         assert (pictures[0] != pictures[1]).any()
         assert (pictures[1] != pictures[2]).any()
+        mean = scenes.load_pixels(out / average).astype(int)
+        assert np.abs(mean - np.mean(pictures, axis=0)).max() <= 1
         heat, deviation = scenes.load_pixels(out / spread), np.std(pictures, axis=0).mean(axis=2)
         assert heat.shape == (512, 512, 3)
         assert heat[deviation > 20].sum(axis=1).mean() > heat[deviation == 0].sum(axis=1).mean() + 100

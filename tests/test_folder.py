@@ -295,7 +295,7 @@ def test_samples_left_of_a_photo_are_made_again(photos: Path, tmp_path: Path, pa
     out = tmp_path / "out"
     restore(photos, out, samples=2)
     whole = scenes.pictures(out)
-    assert len(whole) == 3 + 3 * 3
+    assert len(whole) == 3 + 3 * 4
     shutil.rmtree(out / "b.samples")
     restore(photos, out, samples=2)
     assert scenes.pictures(out) == whole

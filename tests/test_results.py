@@ -33,7 +33,7 @@ def test_a_face_record_that_contradicts_itself_is_refused(fields: dict[str, Any]
 
 
 def test_a_face_record_becomes_plain_rounded_data() -> None:
-    face = FaceResult(BOX, 1.23456, "restored", None, 0.123456, True, "dlib", 0.0123456, 0.98765432)
+    face = FaceResult(BOX, 1.23456, "restored", None, 0.123456, True, "dlib", 0.0123456, 0.45678, "by hand", 0.98765432)
     assert json.loads(json.dumps(face.as_dict())) == {
         "box": [1.0, 2.1, 30.0, 40.0],
         "score": 1.2346,
@@ -43,6 +43,8 @@ def test_a_face_record_becomes_plain_rounded_data() -> None:
         "same_person": True,
         "recognizer": "dlib",
         "uncertainty": 0.01235,
+        "identity_spread": 0.4568,
+        "note": "by hand",
         "seconds": 0.9877,
     }
 

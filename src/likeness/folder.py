@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from likeness import __version__, memory
-from likeness.memory import Memory, sha256
+from likeness.memory import Memory
 from likeness.photo import (
     Photo,
     PhotoError,
@@ -131,10 +131,12 @@ def _describe(session: Session) -> dict[str, Any]:
     settings["method"] = session.restorer.card.name
     settings["options"] = session.options
     settings["weights"] = str(settings["weights"]) if settings["weights"] else None
-    settings["landmarks"] = sha256(settings["landmarks"]) if settings["landmarks"] else None
+    for name in ("landmarks", "reference", "hole"):
+        del settings[name]  # what counts is what is in them
     return {
         "likeness": __version__,
         "settings": settings,
+        "given": {condition.name: condition.describe() for condition in session.conditions},
         "weights_sha256": session.restorer.fingerprint,
         "precision": str(getattr(session.restorer, "dtype", "")).removeprefix("torch."),
     }
@@ -178,13 +180,14 @@ def _write_pictures(task: Task, finished: Finished, photo: Photo, output: Path, 
 
 
 def _sample_pictures(task: Task, finished: Finished) -> dict[Path, np.ndarray]:
-    """With ``--samples K``: the K faces and the map of their spread, for each restored face, by relative path."""
+    """With ``--samples K``, for each restored face: the K faces, their mean, the map of their spread, by path."""
     pictures: dict[Path, np.ndarray] = {}
     folder = add_suffix(task.stem, ".samples")
     for number, face in enumerate(finished.restored, 1):
         if len(face.samples) > 1:
             for k, sample in enumerate(face.samples, 1):
                 pictures[folder / f"face-{number}-sample-{k}.png"] = sample
+            pictures[folder / f"face-{number}-mean.png"] = np.asarray(np.mean(face.samples, axis=0, dtype=np.float32))
             pictures[folder / f"face-{number}-uncertainty.png"] = uncertainty_picture(spread(face.samples))
     return pictures
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from likeness import parts
+from likeness.conditions import Condition, Given, find_conditions
 from likeness.faces import (
     Detector,
     Face,
@@ -29,9 +30,9 @@ from likeness.faces import (
     identity_distance,
     load_recognizer,
     paste_face,
+    replace_pixels,
     select_faces,
 )
-from likeness.landmarks import POINTS, of_face, read_landmarks
 from likeness.methods import OptionError, Restorer
 from likeness.methods import load as load_method
 from likeness.photo import Photo, PhotoError, read_photo
@@ -62,7 +63,10 @@ class Settings:
     precision: str = "auto"
     batch: int = 0  # 0: chosen by the device
     weights: str | Path | None = None  # a file, or a name in the catalogue
-    landmarks: Path | None = None  # for methods that need 68 of them, see `likeness.landmarks`
+    landmarks: Path | None = None  # these three: what some methods need, see `likeness.conditions`
+    reference: Path | None = None
+    hole: str | None = None
+    fallback: str | None = None  # the method for faces that lack what `method` needs
 
     def __post_init__(self) -> None:
         for name, good, want in (
@@ -86,7 +90,10 @@ class FaceWork:
     face: Face
     crop: np.ndarray
     samples: list[np.ndarray] = field(default_factory=list)
-    landmarks: np.ndarray | None = None
+    given: dict[str, Any] = field(default_factory=dict)  # what the method needs beside the crop
+    replace: np.ndarray | None = None  # (H, W) bool: exactly these pixels of the photo, not the whole face
+    fallback: bool = False
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
     seconds: float = 0.0
 
@@ -130,12 +137,23 @@ class Session:
         self.mask: MaskSource = parts.find_mask(s.mask, device)
         self.upscaler = parts.find_upscaler(s.upscaler, s.scale, device)
         self.batch = s.batch or (1 if getattr(device, "type", "cpu") == "cpu" else 8)
-        self.landmarks: dict[str, np.ndarray] | None = None
-        if "landmarks" in self.restorer.card.needs:
-            if s.landmarks is None:
-                name = self.restorer.card.name
-                raise OptionError(f"{name} needs {POINTS} landmarks of each face: give them with --landmarks FILE.json")
-            self.landmarks, self.batch = read_landmarks(s.landmarks), 1  # a face with bad ones fails alone
+        if s.samples > 1 and not self.restorer.card.stochastic:
+            raise OptionError(f"{self.restorer.card.name} gives the same face every time: omit --samples")
+        given = {"landmarks": s.landmarks, "references": s.reference, "hole": s.hole}
+        self.conditions: list[Condition] = find_conditions(self.restorer.card, given, self.detector)
+        self.fallback = self._load_fallback(s)
+        if self.conditions:
+            self.batch = 1  # a face with bad ones fails alone
+
+    def _load_fallback(self, s: Settings) -> Restorer | None:
+        if s.fallback is None:
+            return None
+        if not self.conditions:
+            raise OptionError(f"{self.restorer.card.name} needs nothing that could be missing: omit --fallback")
+        fallback = load_method(s.fallback, device=s.device, precision=s.precision)
+        if fallback.card.needs:
+            raise OptionError(f"{s.fallback} cannot be the fallback: it needs {' and '.join(fallback.card.needs)}")
+        return fallback
 
     def prepare(self, source: str, photo: Photo | Path) -> PhotoWork:
         """Read if it is a path, find faces, cut crops. A photo that cannot be read is work with an error."""
@@ -161,21 +179,30 @@ class Session:
         else:
             size = f"{photo.width}x{photo.height}"
             raise PhotoError(f"{photo.source}: an aligned face must be square, this is {size}; omit --aligned")
-        return [
-            self._cut(photo, face, name) if reason is None else FaceResult(face.box, face.score, "skipped", reason)
+        works = [
+            FaceWork(face, crop_face(photo.pixels, face.transform))
+            if reason is None
+            else FaceResult(face.box, face.score, "skipped", reason)
             for face, reason in chosen
         ]
+        return self._provided(photo, name, works)
 
-    def _cut(self, photo: Photo, face: Face, name: str) -> FaceWork | FaceResult:
-        work = FaceWork(face, crop_face(photo.pixels, face.transform))
-        if self.landmarks is not None:
-            given = self.landmarks.get(name)
-            work.landmarks = None if given is None else of_face(face, given)
-            if work.landmarks is None:
-                return FaceResult(
-                    face.box, face.score, "failed", f"no landmarks of this face in {self.settings.landmarks}"
-                )
-        return work
+    def _provided(self, photo: Photo, file: str, faces: list[FaceWork | FaceResult]) -> list[FaceWork | FaceResult]:
+        """With what the method needs beside the crops; a face that lacks it goes to the fallback or gets a record."""
+        for condition in self.conditions:
+            cut = [i for i, face in enumerate(faces) if isinstance(face, FaceWork) and not face.fallback]
+            works = [face for i in cut if isinstance(face := faces[i], FaceWork)]
+            found = condition.of(photo, file, [(work.face, work.crop) for work in works])
+            for i, work, one in zip(cut, works, found, strict=True):
+                if isinstance(one, Given):
+                    work.given[condition.name], work.replace = one.value, one.replace
+                    work.notes += [one.note] if one.note else []
+                elif self.fallback is not None:
+                    work.given, work.replace, work.fallback = {}, None, True
+                    work.notes = [f"restored by {self.fallback.card.name}: {one.reason}"]
+                else:
+                    faces[i] = FaceResult(work.face.box, work.face.score, one.status, one.reason)
+        return faces
 
     def restore(self, faces: list[FaceWork]) -> None:
         """Run the method on up to a batch of crops, once for each sample.
@@ -189,18 +216,22 @@ class Session:
         crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
         crops[: len(faces)] = [face.crop for face in faces]
         batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
-        given = {} if faces[0].landmarks is None else {"landmarks": faces[0].landmarks[None]}
+        restorer, options = self.restorer, {**faces[0].given, **self.options}
+        if faces[0].fallback and self.fallback is not None:
+            restorer, options = self.fallback, {}
         for sample in range(self.settings.samples):
             try:
-                out = self.restorer.restore(batch, seed=self.settings.seed + sample, **given, **self.options)
+                out = restorer.restore(batch, seed=self.settings.seed + sample, **options)
             except (RuntimeError, MemoryError, OptionError) as error:  # out of memory, landmarks that do not fit
                 for face in faces:
-                    face.error = f"{self.restorer.card.name} failed: {_one_line(error)}"
+                    face.error = f"{restorer.card.name} failed: {_one_line(error)}"
                 break
             pictures = out.permute(0, 2, 3, 1).cpu().numpy()
             for face, picture in zip(faces, pictures, strict=False):
                 if not np.isfinite(picture).all():
-                    face.error = f"{self.restorer.card.name} gave values that are not finite"
+                    face.error = getattr(
+                        restorer, "not_finite", f"{restorer.card.name} gave values that are not finite"
+                    )
                 else:
                     face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
         for face in faces:
@@ -230,8 +261,11 @@ class Session:
                 if self.upscaler is not None:
                     transform = enlarged(transform, self.upscaler.scale)
                     before = crop_face(photo.pixels, transform)
-                strength, mask = self.settings.blend, self._mask(face)
-                paste_face(pixels, before, face.samples[0], transform, mask, strength=strength)
+                if face.replace is None:
+                    strength, mask = self.settings.blend, self._mask(face)
+                    paste_face(pixels, before, face.samples[0], transform, mask, strength=strength)
+                else:
+                    replace_pixels(pixels, face.samples[0], transform, _enlarged_mask(face.replace, pixels))
                 restored.append(face)
         status, reason = _photo_status(records)
         result = PhotoResult(
@@ -270,6 +304,8 @@ class Session:
             "same_person": distance <= self.recognizer.same_person,
             "recognizer": self.recognizer.name,
             "uncertainty": float(spread(work.samples).mean()) if len(work.samples) > 1 else None,
+            "identity_spread": self._identity_spread(work.samples),
+            "note": "; ".join(work.notes) or None,
             "seconds": work.seconds,
         }
         limit = self.settings.identity_limit
@@ -277,6 +313,14 @@ class Session:
             reason = f"identity distance {distance:.2f} is above the limit of {limit:.2f}"
             return FaceResult(box, score, "kept", reason, **evidence)
         return FaceResult(box, score, "restored", **evidence)
+
+    def _identity_spread(self, samples: list[np.ndarray]) -> float | None:
+        """Mean identity distance between two samples; None for one sample."""
+        if len(samples) < 2:
+            return None
+        vectors = self.recognizer.embed(np.stack(samples))
+        distances = np.asarray(identity_distance(vectors[:, None], vectors[None]))
+        return float(distances.sum() / (len(samples) * (len(samples) - 1)))
 
 
 def spread(samples: list[np.ndarray]) -> np.ndarray:
@@ -295,6 +339,12 @@ def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"
 def _one_line(error: BaseException) -> str:
     lines = str(error).split("\n")
     return lines[0].strip()[:200] or type(error).__name__
+
+
+def _enlarged_mask(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """(H, W) bool at the size of ``pixels``, which may be a whole multiple."""
+    factor = pixels.shape[0] // mask.shape[0]
+    return mask if factor == 1 else np.repeat(np.repeat(mask, factor, axis=0), factor, axis=1)
 
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ class FaceResult:
     ``status``: restored; kept (left as it was, on purpose); skipped (not asked for); failed. All but restored carry
     a ``reason``. ``identity_distance``: between the face before and after, by ``recognizer`` (None when not
     restored); ``same_person``: that distance is within the recogniser's threshold. ``uncertainty``: mean spread of
-    the samples, in [0, 1] (None for one sample). ``seconds``: restoring, this face's share of its batch.
+    the samples, in [0, 1] (None for one sample). ``identity_spread``: mean identity distance between two samples
+    (None for one). ``note``: what else there is to say of how it was restored. ``seconds``: restoring, this face's
+    share of its batch.
     """
 
     box: tuple[float, float, float, float]
@@ -27,6 +29,8 @@ class FaceResult:
     same_person: bool | None = None
     recognizer: str | None = None
     uncertainty: float | None = None
+    identity_spread: float | None = None
+    note: str | None = None
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -48,6 +52,8 @@ class FaceResult:
             "same_person": self.same_person,
             "recognizer": self.recognizer,
             "uncertainty": _rounded(self.uncertainty, 5),
+            "identity_spread": _rounded(self.identity_spread),
+            "note": self.note,
             "seconds": round(self.seconds, 4),
         }
 
@@ -113,6 +119,12 @@ class Report:
             if f["status"] == "failed"
         ]
         return found
+
+    @property
+    def notices(self) -> list[str]:
+        """What was said of the files given beside the photos: references that were not used."""
+        given = self.settings.get("given", {}).values()
+        return [note for one in given if isinstance(one, dict) for note in one.get("notes", ())]
 
     def summary(self) -> dict[str, Any]:
         """Counts of photos and faces by status, and the identity distances of the restored faces."""

@@ -21,14 +21,27 @@ def restore(
     ] = None,
     aligned: Annotated[bool, typer.Option("--aligned", help="The pictures are ready 512x512 face crops.")] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same pixels.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps; 1 is the soft posterior mean.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling or optimisation steps.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time for each face, for methods that optimise; 0 has no limit.")
+    ] = None,
     fidelity: Annotated[float | None, typer.Option(help="For methods with a fidelity weight, 0 to 1.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any option of the method; see likeness models show.")
     ] = None,
     samples: Annotated[int, typer.Option(help="K plausible faces and a map of their spread.")] = 1,
     blend: Annotated[float, typer.Option(help="Share of the restoration, 0 (the photo) to 1.")] = 1.0,
-    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Photos of the same person.")] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Photos of the same person, or a folder of them for each of several people."),
+    ] = None,
+    hole: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|DIR|black", help="Inpainting: a mask, white = fill; or masks named as the photos."),
+    ] = None,
+    fallback: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="For faces without references; else they are kept.")
+    ] = None,
     landmarks: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="68 points of each face, for methods that need them.")
     ] = None,
@@ -58,15 +71,12 @@ def restore(
     failed (the report says which and why), 2 wrong use. Run again: what is done and intact is skipped.
     """
     from likeness.folder import restore_files
+    from likeness.methods.progress import listening
     from likeness.pipeline import Settings
 
     if backend != "torch":
         stop(f"backend {backend!r} is not available in this version; use --backend torch")
-    options: dict[str, Any] = {
-        "steps": steps,
-        "fidelity": fidelity,
-        "reference": None if reference is None else str(reference),
-    }
+    options: dict[str, Any] = {"steps": steps, "seconds": seconds, "fidelity": fidelity}
     with plain_errors():
         options.update(_pairs(option or []))
         settings = Settings(
@@ -88,9 +98,14 @@ def restore(
             batch=batch,
             weights=weights,
             landmarks=landmarks,
+            reference=reference,
+            hole=hole,
+            fallback=fallback,
         )
-        with _Bar() as bar:
+        with _Bar() as bar, listening(bar.step):
             report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar)
+    for notice in report.notices:
+        note(notice)
     for name, reason in report.failures:
         note(f"failed: {reason if name in reason else f'{name}: {reason}'}")
     if as_json:
@@ -143,7 +158,12 @@ class _Bar:
         self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.progress.start()
         self.task = self.progress.add_task("loading", total=None)
+        self.face = self.progress.add_task("this face", total=None, visible=False)
         return self
+
+    def step(self, done: int, total: int) -> None:
+        """A slow method has done ``done`` of ``total`` steps of a face."""
+        self.progress.update(self.face, completed=done, total=total, visible=done < total)
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()

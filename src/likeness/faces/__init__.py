@@ -7,7 +7,7 @@ from likeness.faces.detect import DETECTORS, DlibDetector, load_detector
 from likeness.faces.geometry import crop_face, enlarged, similarity_transform
 from likeness.faces.identity import RECOGNIZERS, DlibRecognizer, identity_distance, load_recognizer
 from likeness.faces.mask import FeatheredMask
-from likeness.faces.paste import paste_face
+from likeness.faces.paste import paste_face, replace_pixels
 from likeness.faces.select import select_faces
 from likeness.faces.template import CHIP_TRANSFORM, CROP_SIZE, DLIB5_TEMPLATE, FFHQ_TEMPLATE
 from likeness.faces.types import Detector, Face, MaskSource, Recognizer
@@ -32,6 +32,7 @@ __all__ = [
     "load_detector",
     "load_recognizer",
     "paste_face",
+    "replace_pixels",
     "select_faces",
     "similarity_transform",
 ]

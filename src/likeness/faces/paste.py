@@ -49,17 +49,10 @@ def paste_face(
     residual -= seam_offset(residual, mask)
     residual *= (mask * np.float32(strength))[..., None]
 
-    height, width = pixels.shape[:2]
-    scale = transform_scale(transform)
-    to_photo = invert_transform(transform)
-    bounds = frame_bounds(to_photo, CROP_SIZE, CROP_SIZE, 1.0)
-    x0, x1 = (min(max(value, 0), width) for value in (bounds[0], bounds[2]))
-    y0, y1 = (min(max(value, 0), height) for value in (bounds[1], bounds[3]))
+    x0, y0, x1, y1 = _landing(pixels, transform)
     if x0 == x1 or y0 == y1:
         return x0, y0, x0, y0
-
-    residual, shrunk = shrink(residual, 1.0 / scale)
-    to_region = compose(np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), compose(to_photo, invert_transform(shrunk)))
+    residual, to_region = _towards(residual, transform, x0, y0)
     change = cv2.warpAffine(
         residual, to_region, (x1 - x0, y1 - y0), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT
     )
@@ -71,6 +64,45 @@ def paste_face(
     np.clip(change, 0.0, full, out=change)
     region[...] = change.astype(pixels.dtype)
     return x0, y0, x1, y1
+
+
+def replace_pixels(pixels: np.ndarray, restored: np.ndarray, transform: np.ndarray, where: np.ndarray) -> None:
+    """Replace exactly the photo's pixels ``where`` (H, W) bool says so, in place; every other one stays as it is.
+
+    pixels, restored, transform: as in `paste_face`; pixels outside of the crop's frame stay, too. Where the photo
+    holds the face smaller than the crop, the crop is area-averaged first. Raises ValueError for other shapes.
+    """
+    import cv2
+
+    if where.shape != pixels.shape[:2] or where.dtype != np.bool_:
+        raise ValueError(f"where must be {pixels.shape[:2]} bool, got {where.shape} {where.dtype}")
+    x0, y0, x1, y1 = _landing(pixels, transform)
+    if x0 == x1 or y0 == y1:
+        return
+    small, to_region = _towards(restored, transform, x0, y0)
+    size = (x1 - x0, y1 - y0)
+    filled = cv2.warpAffine(small, to_region, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    ones = np.ones(small.shape[:2], np.float32)
+    inside = cv2.warpAffine(ones, to_region, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT) > 0
+    full = float(np.iinfo(pixels.dtype).max)
+    region, chosen = pixels[y0:y1, x0:x1], where[y0:y1, x0:x1] & inside
+    region[chosen] = np.rint(np.clip(filled[chosen], 0.0, 1.0) * full).astype(pixels.dtype)
+
+
+def _landing(pixels: np.ndarray, transform: np.ndarray) -> tuple[int, int, int, int]:
+    """The rectangle of the photo that the 512 frame falls on; empty when it lies outside."""
+    height, width = pixels.shape[:2]
+    bounds = frame_bounds(invert_transform(transform), CROP_SIZE, CROP_SIZE, 1.0)
+    x0, x1 = (min(max(value, 0), width) for value in (bounds[0], bounds[2]))
+    y0, y1 = (min(max(value, 0), height) for value in (bounds[1], bounds[3]))
+    return x0, y0, x1, y1
+
+
+def _towards(crop: np.ndarray, transform: np.ndarray, x0: int, y0: int) -> tuple[np.ndarray, np.ndarray]:
+    """The crop, reduced if the photo holds the face smaller, and the transform from it to the region at (x0, y0)."""
+    small, shrunk = shrink(crop, 1.0 / transform_scale(transform))
+    back = compose(invert_transform(transform), invert_transform(shrunk))
+    return small, compose(np.array([[1.0, 0.0, -x0], [0.0, 1.0, -y0]]), back)
 
 
 def seam_offset(residual: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -39,8 +39,9 @@ class Option:
 class MethodCard:
     """Facts about a method, for people and for ``likeness models``.
 
-    ``kind``: "one pass", "iterative" or "optimisation"; ``needs``: what it takes beside the face ("reference",
-    "landmarks", "mask"); ``stochastic``: whether other seeds give other faces; ``precision``: what "auto" means.
+    ``kind``: "one pass", "iterative" or "optimisation"; ``needs``: what it takes beside the face ("references",
+    "landmarks", "hole"); ``stochastic``: whether other seeds give other faces; ``precision``: what "auto" means;
+    ``not_finite``: what it means when a face comes back as values that are not finite, if that is no accident.
     """
 
     name: str
@@ -53,6 +54,7 @@ class MethodCard:
     needs: tuple[str, ...] = ()
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     precision: str = "fp32"
+    not_finite: str = ""
 
     def choose(self, given: Mapping[str, Any]) -> dict[str, int | float]:
         """All options with the given values or defaults. ``None`` means default. Raises OptionError."""

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from likeness.conditions.types import Cut, Given, Missing
 from likeness.faces import Face
 from likeness.faces.geometry import apply_transform
+from likeness.memory import sha256
+from likeness.photo import Photo
 
 POINTS = 68
+
+
+class Landmarks:
+    """Those of the file ``path``, see ``read_landmarks``. Raises ValueError when it cannot be read."""
+
+    name = "landmarks"
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.known = path, read_landmarks(path)
+
+    def of(self, photo: Photo, file: str, faces: Sequence[Cut]) -> list[Given | Missing]:
+        """(1, 68, 2) pixels of the crop for each face whose points are in the file."""
+        given = self.known.get(file)
+        found = [None if given is None else of_face(face, given) for face, _ in faces]
+        missing = Missing("failed", f"no landmarks of this face in {self.path}")
+        return [missing if points is None else Given(points[None]) for points in found]
+
+    def describe(self) -> str:
+        """The file's sha256."""
+        return sha256(self.path)
 
 
 def read_landmarks(path: Path) -> dict[str, np.ndarray]:

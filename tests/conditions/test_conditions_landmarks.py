@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import scenes
+from likeness.conditions.landmarks import of_face, read_landmarks
 from likeness.faces import Face
-from likeness.landmarks import of_face, read_landmarks
 from likeness.methods import MethodCard, OptionError
 from likeness.photo import Photo
 from likeness.pipeline import Session, Settings, restore_photo
