@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -49,11 +50,11 @@ def recognise(checkpoint: Mapping[str, Any], name: str, candidates: Sequence[str
     return found[0]
 
 
-def convert_file(source: Path, target: Path) -> dict[str, str]:
+def convert_file(source: Path, target: Path, candidates: Sequence[str] | None = None) -> dict[str, str]:
     """Write the network's tensors in ``source`` flat, as ``target`` (.safetensors); returns the metadata written.
 
-    Every key and shape is checked first. The metadata: method, sha256 of the source, and the name of the catalogue's
-    entry when the source is its file. Raises WeightsError.
+    Every key and shape is checked first. The metadata: method, sha256 of the source, the name of the catalogue's entry
+    when the source is its file, and as JSON ``config`` what the file said beside its tensors. Raises WeightsError.
     """
     from likeness.photo import atomic_path
     from likeness.weights.checkpoint import fill_strict, read_checkpoint
@@ -61,15 +62,24 @@ def convert_file(source: Path, target: Path) -> dict[str, str]:
     from likeness.weights.load import save_clean
     from likeness.weights.store import name_of
 
-    found = recognise(read_checkpoint(source), str(source))
+    checkpoint = read_checkpoint(source)
+    found = recognise(checkpoint, str(source), candidates)
     fill_strict(found.net, found.tensors, str(source))
     sha256 = fingerprint(source)
     metadata = {"method": found.method, "sha256": sha256}
     if name := name_of(sha256):
         metadata["entry"] = name
+    if facts := _facts(found.method, source, checkpoint):
+        metadata["config"] = json.dumps(facts)
     with atomic_path(target) as partial:
         save_clean(found.tensors, partial, metadata)
     return metadata
+
+
+def _facts(method: str, source: Path, checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    module = importlib.import_module(METHODS[method])
+    released = module.method() if hasattr(module, "method") else None
+    return released.facts(source, checkpoint) if released is not None and released.facts else None
 
 
 def _try_one_pass(method: str, module: ModuleType, checkpoint: Mapping[str, Any]) -> Recognised | None:

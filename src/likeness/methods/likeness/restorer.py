@@ -27,8 +27,9 @@ class LikenessRestorer:
 
         ``steps`` counts evaluations of a network: 1 gives the denoiser's answer to pure noise, the posterior mean; 2
         sharpens it; more follow the reverse chain (papers/001, section 3.2) and sharpen last. ``fidelity`` blends
-        the sharp face (0) with the estimate it was made from (1). Raises OptionError for another option or range,
-        ValueError for another shape.
+        the sharp face (0) with the estimate it was made from (1). With ``ensemble`` the posterior mean of one step is
+        averaged with that of the mirrored face, which makes it more exact and takes twice as long. Raises OptionError
+        for another option or range, ValueError for another shape.
         """
         chosen = self.card.choose(options)
         if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] % 32 or crops.shape[3] % 32:
@@ -42,6 +43,10 @@ class LikenessRestorer:
             return self._ask("denoiser", degraded, x_t * gamma**0.5, level)
 
         restored = sample(predict, respaced_gammas(max(1, steps - 1)), noise)
+        if steps == 1 and chosen["ensemble"]:
+            level = torch.zeros(len(degraded), device=self.device)
+            mirrored = self._ask("denoiser", degraded.flip(3), torch.zeros_like(degraded), level)
+            restored = (restored + mirrored.flip(3)) / 2
         if steps > 1 and fidelity < 1:
             grain = seeded_noise((1, *degraded.shape[2:]), [seed] * len(crops), self.device)()
             restored = torch.lerp(self._ask("sharpener", degraded, restored, grain), restored, fidelity)
