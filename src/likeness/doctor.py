@@ -13,7 +13,7 @@ EXTRAS = {
     "train": (("accelerate", "tensorboard"), "likeness train"),
     "metrics": (("scikit-image", "scipy"), "metrics beside our own"),
     "fast": (("openvino", "onnxruntime", "onnx", "onnxscript"), "faster back ends on CPUs"),
-    "diffusers": (("diffusers", "peft"), "methods built on Stable Diffusion"),
+    "diffusers": (("diffusers",), "instantrestore, which is built on Stable Diffusion"),
     "web": (("gradio",), "the studio in the browser"),
     "scale": (("ray",), "many machines"),
     "video": (("av",), "films"),

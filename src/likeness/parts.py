@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from likeness.upscale import Upscaler
 
-DETECTORS = ("dlib", "retinaface")
+DETECTORS = ("dlib", "retinaface", "yunet", "scrfd")
 MASKS = ("feathered", "parsing", "parsing-square")
 UPSCALERS = ("lanczos", "realesrgan", "realesr-general")
 SCALES = (1, 2, 4)
@@ -29,6 +29,16 @@ def find_detector(name: str, device: torch.device | str = "cpu") -> Detector:
         from likeness.weights.store import locate
 
         return load_retinaface(locate("retinaface-resnet50"), device)
+    if name == "yunet":
+        from likeness.faces.yunet import load_yunet
+        from likeness.weights.store import locate
+
+        return load_yunet(locate("yunet"))
+    if name == "scrfd":
+        from likeness.faces.scrfd import load_scrfd
+        from likeness.weights.store import locate
+
+        return load_scrfd(locate("scrfd-10g"))
     if name not in DETECTORS:
         raise ValueError(f"unknown detector {name!r}; choose one of: {', '.join(DETECTORS)}")
     return load_detector(name)

@@ -142,8 +142,8 @@ class Session:
         given = {"landmarks": s.landmarks, "references": s.reference, "hole": s.hole}
         self.conditions: list[Condition] = find_conditions(self.restorer.card, given, self.detector)
         self.fallback = self._load_fallback(s)
-        if self.conditions:
-            self.batch = 1  # a face with bad ones fails alone
+        if self.conditions or self.restorer.card.kind == "optimisation":
+            self.batch = 1  # a face with bad ones fails alone; padding would be searched for, too
 
     def _load_fallback(self, s: Settings) -> Restorer | None:
         if s.fallback is None:

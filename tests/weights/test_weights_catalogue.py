@@ -15,10 +15,12 @@ import yaml
 from likeness.weights.catalogue import HELPERS, default_entry, entries, entry, find, read_catalogue
 from likeness.weights.errors import WeightsError
 
+OTHER_SOURCES = {"yunet"}  # OpenCV's zoo
 PARITY = Path(os.environ.get("LIKENESS_PARITY", Path(__file__).parents[2] / "../shared/parity"))
 METHODS = [
     *("gfpgan", "codeformer", "restoreformer", "restoreformer++", "vqfr", "gpen"),
     *("dfdnet", "psfrgan", "hifacegan", "psp", "deblurganv2"),
+    *("difface", "difface-inpainting", "pmrf", "instantrestore", "pulse", "mganprior"),
 ]
 
 
@@ -61,14 +63,22 @@ def test_a_page_of_a_cloud_drive_is_no_address_of_a_file() -> None:
 def test_the_facts_are_those_of_the_manifests() -> None:
     """Every sha256 and size of a manifest is in the catalogue for that file, and no other is."""
     stated: dict[str, dict[str, Any]] = {}
-    for path in [*PARITY.glob("feedforward/*/manifest.json"), *PARITY.glob("upsamplers/*/manifest.json")]:
-        for release in json.loads(path.read_text(encoding="utf-8")).get("releases", []):
-            stated[release["file"].split(" ")[0]] = release
+    for group in ("feedforward", "upsamplers"):
+        for path in PARITY.glob(f"{group}/*/manifest.json"):
+            for release in json.loads(path.read_text(encoding="utf-8")).get("releases", []):
+                stated[release["file"].split(" ")[0]] = release
+    written = [path for path in PARITY.glob("*/**/*") if path.suffix in (".json", ".md")]
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in written)
     for one in entries():
-        release = stated.pop(one.file, {})
-        assert (one.sha256, one.bytes) == (release.get("sha256"), release.get("bytes")), one.name
-        if one.urls:
-            assert one.urls[0] == release["url"]
+        release = stated.pop(one.file, None)
+        if release is not None:
+            assert (one.sha256, one.bytes) == (release.get("sha256"), release.get("bytes")), one.name
+            assert not one.urls or one.urls[0] == release["url"]
+        elif one.name not in OTHER_SOURCES:
+            facts = [one.sha256, one.bytes, *one.urls]
+            folders = {url: url.rpartition("/")[0] for url in one.urls}  # a text may name the folder, then the files
+            for fact in facts:
+                assert fact is None or str(fact) in texts or folders.get(str(fact), "?") in texts, one
     assert {name: r["sha256"] for name, r in stated.items() if r.get("sha256")} == {}
 
 

@@ -205,6 +205,7 @@ def _found(names: list[str]) -> list[Entry]:
 def _rows() -> list[dict[str, Any]]:
     """Of each entry of the catalogue, and of each method whose weights are in the package."""
     from likeness.methods import METHODS, card
+    from likeness.methods.resolve import BUILT_IN
     from likeness.weights import store
     from likeness.weights.builtin import builtin_path
     from likeness.weights.catalogue import entries
@@ -213,7 +214,7 @@ def _rows() -> list[dict[str, Any]]:
     listed = {entry.method for entry in entries()}
     for method in METHODS:
         path = builtin_path(method)
-        if method not in listed:
+        if method not in listed and (path.is_file() or method == BUILT_IN):  # of others (idm) nothing is published
             facts = card(method)
             rows.append(
                 {"name": method, "method": method, "paper": facts.paper, "licence": facts.licence}

@@ -51,7 +51,7 @@ def restore(
         float | None,
         typer.Option(help="Keep the photo's own face when the restored one is farther from it (0.55: another person)."),
     ] = None,
-    detector: Annotated[str, typer.Option(help="dlib or retinaface")] = "dlib",
+    detector: Annotated[str, typer.Option(help="dlib, retinaface, yunet or scrfd")] = "dlib",
     mask: Annotated[str, typer.Option(help="What is pasted: feathered, parsing or parsing-square.")] = "feathered",
     scale: Annotated[int, typer.Option(help="Enlarge the whole picture: 1, 2 or 4 times.")] = 1,
     upscaler: Annotated[str, typer.Option(help="lanczos, realesrgan or realesr-general")] = "lanczos",

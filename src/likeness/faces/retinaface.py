@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from likeness.faces.geometry import check_pixels
-from likeness.faces.template import FFHQ_TEMPLATE
+from likeness.faces.candidates import check_photo, check_settings, faces_of, scaled
+from likeness.faces.candidates import suppress as suppress
 from likeness.faces.types import Face
 from likeness.nets.retinaface import RetinaFace
 
@@ -50,21 +50,6 @@ def decode(boxes: Tensor, landmarks: Tensor, priors: Tensor) -> tuple[Tensor, Te
     middle = centres + boxes[:, :2] * VARIANCES[0] * sizes
     extent = sizes * torch.exp(boxes[:, 2:] * VARIANCES[1])
     return torch.cat([middle - extent / 2, middle + extent / 2], dim=1), points
-
-
-def suppress(corners: np.ndarray, scores: np.ndarray, limit: float) -> np.ndarray:
-    """Indices of the boxes that stay, best first: a box goes if it overlaps a better one that stays by more than
-    ``limit`` (intersection over union). corners: (N, 4) x0, y0, x1, y1. scores: (N,)."""
-    order = np.argsort(-scores, kind="stable")
-    areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
-    keep = []
-    while order.size:
-        best, order = order[0], order[1:]
-        keep.append(best)
-        sides = np.minimum(corners[best, 2:], corners[order, 2:]) - np.maximum(corners[best, :2], corners[order, :2])
-        both = sides.clip(min=0).prod(axis=1)
-        order = order[both <= limit * (areas[best] + areas[order] - both)]
-    return np.array(keep, dtype=np.intp)
 
 
 @torch.inference_mode()
@@ -109,14 +94,9 @@ class RetinaFaceDetector:
         smallest: float = 5.0,
         short_side: int | None = 640,
     ) -> None:
-        for name, good in (
-            ("threshold", 0.0 <= threshold <= 1.0),
-            ("overlap", 0.0 <= overlap <= 1.0),
-            ("smallest", smallest >= 0.0),
-            ("short_side", short_side is None or 32 <= short_side <= LONG_SIDE),
-        ):
-            if not good:
-                raise ValueError(f"{name} is out of range: {locals()[name]!r}")
+        check_settings(threshold, overlap, smallest)
+        if short_side is not None and not 32 <= short_side <= LONG_SIDE:
+            raise ValueError(f"short_side is out of range: {short_side!r}")
         self._net = net.eval().requires_grad_(False).to(device)
         self._mean = torch.tensor(RetinaFace.MEAN, device=device).view(3, 1, 1)
         self._threshold, self._overlap, self._smallest = threshold, overlap, smallest
@@ -127,16 +107,13 @@ class RetinaFaceDetector:
 
         Boxes and landmarks are photo pixels. Raises ValueError for other shapes or types.
         """
-        check_pixels(pixels)
-        if pixels.dtype != np.uint8:
-            raise ValueError(f"the detector takes uint8 pixels, got {pixels.dtype}")
+        check_photo(pixels)
         small = self._resized(pixels)
         x = torch.from_numpy(np.ascontiguousarray(small[..., ::-1].transpose(2, 0, 1)))
         rows = detect_rows(self._net, x.to(self._mean.device).float() - self._mean, self._threshold, self._overlap)
         # The field divides by the factor of the resize; pixel centres shift by less than half a pixel through it.
-        back = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
-        faces = [self._face(row.astype(np.float64), back) for row in rows]
-        return sorted((face for face in faces if face), key=lambda face: (-face.area, face.box[0]))
+        rows = scaled(rows, pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0])
+        return faces_of(rows, self._smallest)
 
     def _resized(self, pixels: np.ndarray) -> np.ndarray:
         import cv2
@@ -149,29 +126,6 @@ class RetinaFaceDetector:
             return pixels
         kind = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(pixels, size, interpolation=kind))
-
-    def _face(self, row: np.ndarray, back: np.ndarray) -> Face | None:
-        """One row as a face of the photo; None if it is too small, or too odd to align."""
-        landmarks = row[5:].reshape(5, 2) * back
-        x0, y0, x1, y1 = (row[:4].reshape(2, 2) * back).ravel().tolist()
-        if np.hypot(*(landmarks[1] - landmarks[0])) < max(self._smallest, 1e-3):
-            return None
-        transform = _align(landmarks)
-        return None if transform is None else Face((x0, y0, x1, y1), landmarks, float(row[4]), transform)
-
-
-def _align(landmarks: np.ndarray) -> np.ndarray | None:
-    """The similarity from five landmarks to the template that fits most of them, by least median of squares.
-
-    Rousseeuw, "Least Median of Squares Regression", 1984: one landmark far off, as the nose of a turned head, does not
-    turn the crop. The field aligns so. None when no similarity fits.
-    """
-    import cv2
-
-    transform, _ = cv2.estimateAffinePartial2D(landmarks, np.array(FFHQ_TEMPLATE), method=cv2.LMEDS)
-    if transform is None or not np.isfinite(transform).all() or np.linalg.det(transform[:, :2]) <= 1e-12:
-        return None
-    return np.asarray(transform)
 
 
 def load_retinaface(path: Path, device: torch.device | str = "cpu") -> RetinaFaceDetector:

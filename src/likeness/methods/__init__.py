@@ -30,6 +30,13 @@ METHODS: dict[str, str] = {
     "hifacegan": "likeness.methods.hifacegan",
     "psp": "likeness.methods.psp",
     "deblurganv2": "likeness.methods.deblurganv2",
+    "difface": "likeness.methods.difface",
+    "difface-inpainting": "likeness.methods.difface.inpainting",
+    "pmrf": "likeness.methods.pmrf",
+    "instantrestore": "likeness.methods.instantrestore",
+    "idm": "likeness.methods.idm",
+    "pulse": "likeness.methods.pulse",
+    "mganprior": "likeness.methods.mganprior",
 }
 
 

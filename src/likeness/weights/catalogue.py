@@ -18,16 +18,16 @@ import yaml
 from likeness.weights.errors import CatalogueError
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
-HELPERS = ("detector", "parser", "upscaler")
+HELPERS = ("detector", "parser", "upscaler", "metric")
 
 
 @dataclass(frozen=True)
 class Entry:
     """One released file of weights.
 
-    ``method``: the method that it belongs to, or the role of a helper ("detector", "parser", "upscaler"). ``file``:
-    its name in the store, which is the released one wherever that is unique; with ``parts`` it is a folder that holds
-    the files so named. ``role``: "net", or what else its method needs ("parser", "dictionary"). ``urls``: where it is
+    ``method``: the method that it belongs to, or the role of a helper (in ``HELPERS``). ``file``: its name in the
+    store, which is the released one wherever that is unique; with ``parts`` it is a folder that holds the files so
+    named. ``role``: "net", or what else its method needs ("parser", "dictionary"). ``urls``: where it is
     fetched, the first that works; empty when a person must get it from ``page``. ``bytes`` and ``sha256``: None when
     nobody has stated them. ``digest``: what else is known of the bytes, "algorithm:hexadecimal", the digest or its
     beginning. ``permits``: what the licence permits, in words. ``default``: the file that its method takes when none

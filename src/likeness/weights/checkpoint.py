@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def _read_pickled(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the pickle protocol; ours reads them all
-            return torch.load(path, map_location="cpu", weights_only=True)
+            archive = zipfile.is_zipfile(path)  # the older format cannot be mapped: it is read as a whole
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except DAMAGED:  # or only more than torch allows: ours knows which, and says so
         return read_restricted(path)
 
