@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 from torch import Tensor
 
 
 def x0_of(x_t: Tensor, eps: Tensor, gamma: float) -> Tensor:
     """The picture in x_t = sqrt(gamma) x0 + sqrt(1 - gamma) eps; ``gamma`` in (0, 1]."""
-    return x_t * (1 / gamma) ** 0.5 - eps * (1 / gamma - 1) ** 0.5
+    return x_t * sqrt(1 / gamma) - eps * sqrt(1 / gamma - 1)
 
 
 def eps_of(x_t: Tensor, x0: Tensor, gamma: float) -> Tensor:
     """The noise in x_t = sqrt(gamma) x0 + sqrt(1 - gamma) eps; ``gamma`` in [0, 1)."""
-    return (x_t - gamma**0.5 * x0) / (1 - gamma) ** 0.5
+    return (x_t - sqrt(gamma) * x0) / sqrt(1 - gamma)
 
 
 def ddim_step(x0: Tensor, eps: Tensor, gamma: float, gamma_next: float, eta: float, noise: Tensor | None) -> Tensor:
@@ -23,8 +25,8 @@ def ddim_step(x0: Tensor, eps: Tensor, gamma: float, gamma_next: float, eta: flo
     """
     if not 0.0 < gamma < gamma_next <= 1.0:
         raise ValueError(f"levels must satisfy 0 < gamma < gamma_next <= 1, got {gamma}, {gamma_next}")
-    sigma = eta * ((1 - gamma_next) / (1 - gamma)) ** 0.5 * (1 - gamma / gamma_next) ** 0.5
-    x = gamma_next**0.5 * x0 + max(0.0, 1 - gamma_next - sigma**2) ** 0.5 * eps
+    sigma = eta * sqrt((1 - gamma_next) / (1 - gamma)) * sqrt(1 - gamma / gamma_next)
+    x = sqrt(gamma_next) * x0 + sqrt(max(0.0, 1 - gamma_next - sigma**2)) * eps
     if sigma == 0:
         return x
     if noise is None:
@@ -41,5 +43,5 @@ def refinement_step(x_t: Tensor, eps: Tensor, gamma: float, gamma_next: float, n
     if not 0.0 < gamma < gamma_next <= 1.0:
         raise ValueError(f"levels must satisfy 0 < gamma < gamma_next <= 1, got {gamma}, {gamma_next}")
     alpha = gamma / gamma_next
-    x = (x_t - (1 - alpha) / (1 - gamma) ** 0.5 * eps) / alpha**0.5
-    return x if noise is None else x + (1 - alpha) ** 0.5 * noise
+    x = (x_t - (1 - alpha) / sqrt(1 - gamma) * eps) / sqrt(alpha)
+    return x if noise is None else x + sqrt(1 - alpha) * noise

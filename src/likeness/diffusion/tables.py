@@ -50,7 +50,7 @@ class Schedule:
     @property
     def betas(self) -> np.ndarray:
         """Variance added from one index to the next."""
-        return 1.0 - self.gammas / self.gammas_before
+        return np.asarray(1.0 - self.gammas / self.gammas_before)
 
     @property
     def posterior_variance(self) -> np.ndarray:
