@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from likeness.faces import Detector, FeatheredMask, MaskSource, load_detector
 
 if TYPE_CHECKING:
     import torch
 
+    from likeness.methods.recognise import Recognised
     from likeness.upscale import Upscaler
 
 DETECTORS = ("dlib", "retinaface", "yunet", "scrfd")
@@ -75,3 +77,29 @@ def find_upscaler(name: str, scale: int, device: torch.device | str = "cpu") -> 
     from likeness.weights.store import locate
 
     return load_upscaler("realesrgan", scale, locate(_WEIGHTS[name, scale]), device)
+
+
+def recognise_helper(checkpoint: Mapping[str, Any]) -> Recognised | None:
+    """The detector, parser, up-sampler or metric that a released checkpoint holds; None for anything else."""
+    import torch
+
+    from likeness.measure import released as metrics
+    from likeness.methods.recognise import Recognised
+    from likeness.nets.bisenet import BiSeNet
+    from likeness.nets.parsenet import ParseNet
+    from likeness.nets.retinaface import RetinaFace
+    from likeness.upscale import realesrgan
+
+    flat = metrics.unpack(checkpoint)
+    held = {key: value.shape for key, value in flat.items()}
+    for role, build in (("detector", RetinaFace), ("parser", ParseNet), ("parser", BiSeNet)):
+        with torch.device("meta"):
+            wanted = {key: value.shape for key, value in build().state_dict().items()}
+        if held == wanted:
+            return Recognised(role, build(), flat)
+    enlarging = realesrgan.unpack(checkpoint)
+    if enlarging and (net := realesrgan.recognise(enlarging)) is not None:
+        return Recognised("upscaler", net, enlarging)
+    if (net := metrics.recognise(flat)) is not None:
+        return Recognised("metric", net, flat)
+    return None

@@ -312,3 +312,31 @@ def test_convert_a_checkpoint_of_training(command: Command, tmp_path: Path) -> N
     ended = command("models", "convert", source, "-o", target)
     assert ended.status == 0, ended.err
     assert f"{target}: likeness, 7 steps" in ended.lines[0]
+
+
+def helper_checkpoint(name: str) -> dict[str, Any]:
+    """Saved as its authors do it."""
+    from likeness.nets.bisenet import BiSeNet
+    from likeness.nets.retinaface import RetinaFace
+    from likeness.nets.srvgg import SRVGGNetCompact
+
+    if name == "bisenet":
+        return dict(BiSeNet().state_dict())
+    if name == "retinaface":
+        return {f"module.{key}": value for key, value in RetinaFace().state_dict().items()}
+    return {"params": SRVGGNetCompact().state_dict()}
+
+
+@pytest.mark.parametrize(("name", "role"), [("bisenet", "parser"), ("retinaface", "detector"), ("srvgg", "upscaler")])
+def test_convert_a_helper(command: Command, tmp_path: Path, name: str, role: str) -> None:
+    from safetensors.torch import load_file
+
+    source, target = tmp_path / "released.pth", tmp_path / "clean.safetensors"
+    checkpoint = helper_checkpoint(name)
+    torch.save(checkpoint, source)
+    ended = command("models", "convert", source, "-o", target)
+    assert ended.status == 0, ended.err
+    assert f": {role}," in ended.err
+    clean, held = load_file(target), checkpoint.get("params", checkpoint)
+    assert {key.removeprefix("module.") for key in held} == set(clean)
+    assert all(torch.equal(value, clean[key.removeprefix("module.")]) for key, value in held.items())

@@ -177,11 +177,12 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help=".pth, .ckpt, ...; of likeness train as well.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.safetensors")],
 ) -> None:
-    """Write a checkpoint of any known method as clean .safetensors, for restore --weights.
+    """Write a checkpoint of any known method (or detector, parser, up-sampler, metric) as clean .safetensors.
 
     Of a checkpoint of likeness train, the averaged weights are written, in fp16.
     """
     from likeness.methods.recognise import convert_file
+    from likeness.parts import recognise_helper
     from likeness.train.checkpoint import export_averaged
     from likeness.weights.checkpoint import read_checkpoint
 
@@ -191,7 +192,7 @@ def convert(
         if read_checkpoint(checkpoint).keys() >= TRAINING:
             metadata = export_averaged(checkpoint, output)
         else:
-            metadata = convert_file(checkpoint, output)
+            metadata = convert_file(checkpoint, output, helper=recognise_helper)
     what = f"{metadata['method']}, {metadata['steps']} steps" if "steps" in metadata else metadata["method"]
     note(f"{output}: {what}, {output.stat().st_size / 1e6:.1f} MB")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Recognised(NamedTuple):
-    """A checkpoint's method, the network that its keys and shapes ask for (not filled), and that network's tensors."""
+    """A checkpoint's method (or a helper's role), the network that its keys and shapes ask for, not filled, and that
+    network's tensors."""
 
     method: str
     net: nn.Module
@@ -50,9 +51,15 @@ def recognise(checkpoint: Mapping[str, Any], name: str, candidates: Sequence[str
     return found[0]
 
 
-def convert_file(source: Path, target: Path, candidates: Sequence[str] | None = None) -> dict[str, str]:
+def convert_file(
+    source: Path,
+    target: Path,
+    candidates: Sequence[str] | None = None,
+    helper: Callable[[Mapping[str, Any]], Recognised | None] = lambda checkpoint: None,
+) -> dict[str, str]:
     """Write the network's tensors in ``source`` flat, as ``target`` (.safetensors); returns the metadata written.
 
+    ``helper(checkpoint)``: what else it may be, when it is not of a method; its role is then the metadata's method.
     Every key and shape is checked first. The metadata: method, sha256 of the source, the name of the catalogue's entry
     when the source is its file, and as JSON ``config`` what the file said beside its tensors. Raises WeightsError.
     """
@@ -63,13 +70,13 @@ def convert_file(source: Path, target: Path, candidates: Sequence[str] | None = 
     from likeness.weights.store import name_of
 
     checkpoint = read_checkpoint(source)
-    found = recognise(checkpoint, str(source), candidates)
+    found = helper(checkpoint) or recognise(checkpoint, str(source), candidates)
     fill_strict(found.net, found.tensors, str(source))
     sha256 = fingerprint(source)
     metadata = {"method": found.method, "sha256": sha256}
     if name := name_of(sha256):
         metadata["entry"] = name
-    if facts := _facts(found.method, source, checkpoint):
+    if found.method in METHODS and (facts := _facts(found.method, source, checkpoint)):
         metadata["config"] = json.dumps(facts)
     with atomic_path(target) as partial:
         save_clean(found.tensors, partial, metadata)

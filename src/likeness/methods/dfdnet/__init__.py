@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from torch import nn
 
     from likeness.methods.dfdnet.restorer import DFDNetRestorer
+    from likeness.methods.released import Released
 
-__all__ = ["CARD", "load", "networks"]
+__all__ = ["CARD", "load", "method", "networks"]
+
+
+def method() -> Released:
+    """How its checkpoint is read; the dictionaries are files of their own."""
+    from likeness.methods.dfdnet.restorer import METHOD
+
+    return METHOD
 
 
 def networks() -> dict[str, nn.Module]:

@@ -15,6 +15,7 @@ from likeness.methods.dfdnet.card import CARD
 from likeness.methods.dfdnet.dictionary import FOLDER, Dictionary, dictionary_files, read_dictionary
 from likeness.methods.dfdnet.landmarks import SIZE, face_boxes
 from likeness.methods.dfdnet.network import DFDNet
+from likeness.methods.released import Released
 from likeness.nets.spectral import fold_spectral_norm
 
 
@@ -64,6 +65,9 @@ def recognise(tensors: Mapping[str, Tensor]) -> DFDNet | None:
     if last is None or "MSDilate.convi.weight_orig" not in tensors:
         return None
     return DFDNet(last.shape[1], "VggExtract.model.classifier.0.weight" in tensors)
+
+
+METHOD = Released(CARD, unpack, recognise)
 
 
 def load_dfdnet(device: torch.device, dtype: torch.dtype, weights: Path | None) -> DFDNetRestorer:
