@@ -2,6 +2,8 @@
 
     python benchmarks/networks.py [--methods gfpgan,codeformer] [--threads 2] [--variants channels_last,bf16,compiled]
 
+Methods that iterate are measured by one evaluation of each of their networks.
+
 Weights are random (time depends on shapes, not on values). Each network runs in a process of its own, so that the
 peak memory is its own; the variants run beside the plain one in that process, and their difference is the largest of
 any pixel value, relative to the standard deviation of the plain output.
@@ -19,12 +21,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from evaluations import find, names
 from torch import Tensor, nn
 
-from likeness.methods import METHODS, card, networks
-
 VARIANTS = ("channels_last", "bf16", "compiled")
-BUILT_IN, TOO_MUCH = "likeness", ("dfdnet",)  # DFDNet needs its dictionaries and landmarks beside the picture
 
 
 def fill(net: nn.Module) -> nn.Module:
@@ -41,16 +41,6 @@ def fill(net: nn.Module) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def built(method: str, role: str) -> nn.Module:
-    """The network as its method runs it."""
-    nets = networks(method)
-    if method == "psfrgan":
-        from likeness.methods.psfrgan.restorer import PSFRGAN
-
-        return PSFRGAN(nets["net"], nets["parse"])  # type: ignore[arg-type]
-    return nets[role]
-
-
 def median_seconds(run: Callable[[], Tensor], count: int) -> tuple[float, Tensor]:
     out = run()
     times = []
@@ -62,17 +52,15 @@ def median_seconds(run: Callable[[], Tensor], count: int) -> tuple[float, Tensor
 
 
 @torch.inference_mode()
-def measure(method: str, role: str, threads: int, count: int, variants: list[str]) -> dict[str, object]:
+def measure(name: str, threads: int, count: int, variants: list[str]) -> dict[str, object]:
     """Seconds of the plain network and its peak memory in MB, then of each variant with its difference."""
-    import importlib
-
     torch.set_num_threads(threads)
-    its = importlib.import_module(METHODS[method]).method()
-    net, options = fill(built(method, role)), card(method).choose({})
+    net, call = find(name)
+    fill(net)
     face = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
     def plain(x: Tensor = face, model: nn.Module = net) -> Tensor:
-        return its.run(model, x, options, 0).float()
+        return call(model, x).float()
 
     seconds, wanted = median_seconds(plain, count)
     row: dict[str, object] = {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
@@ -94,30 +82,29 @@ def measure(method: str, role: str, threads: int, count: int, variants: list[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", default=",".join(m for m in METHODS if m not in (BUILT_IN, *TOO_MUCH)))
+    parser.add_argument("--methods", default="", help="the beginnings of names, with commas; default: all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--count", type=int, default=3)
     parser.add_argument("--variants", default="")
-    parser.add_argument("--one", nargs=2, metavar=("METHOD", "ROLE"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     args = parser.parse_args()
     variants = [v for v in args.variants.split(",") if v]
     if unknown := set(variants) - set(VARIANTS):
         parser.error(f"unknown variants {sorted(unknown)}; choose from {', '.join(VARIANTS)}")
     if args.one:
-        print(json.dumps(measure(*args.one, args.threads, args.count, variants)))
+        print(json.dumps(measure(args.one, args.threads, args.count, variants)))
         return
     heads = "".join(f" {v}: times faster | difference |" for v in variants)
     print(f"| network | seconds | peak memory, MB |{heads}\n|---|---|---|{'---|---|' * len(variants)}")
-    for method in args.methods.split(","):
-        for role in networks(method):
-            if role == "parse":
-                continue
-            command = [sys.executable, __file__, "--one", method, role, "--threads", str(args.threads)]
-            command += ["--count", str(args.count), "--variants", args.variants]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-            row = json.loads(done.stdout.splitlines()[-1])
-            cells = "".join(f" {row[v]['faster']:.2f} | {row[v]['difference']:.1e} |" for v in variants)
-            print(f"| {method} {role} | {row['seconds']:.2f} | {row['peak']:.0f} |{cells}", flush=True)
+    for name in names():
+        if not name.startswith(tuple(args.methods.split(","))):
+            continue
+        command = [sys.executable, __file__, "--one", name, "--threads", str(args.threads)]
+        command += ["--count", str(args.count), "--variants", args.variants]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        row = json.loads(done.stdout.splitlines()[-1])
+        cells = "".join(f" {row[v]['faster']:.2f} | {row[v]['difference']:.1e} |" for v in variants)
+        print(f"| {name} | {row['seconds']:.2f} | {row['peak']:.0f} |{cells}", flush=True)
 
 
 if __name__ == "__main__":

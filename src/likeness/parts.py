@@ -98,8 +98,7 @@ def recognise_helper(checkpoint: Mapping[str, Any]) -> Recognised | None:
         if held == wanted:
             return Recognised(role, build(), flat)
     enlarging = realesrgan.unpack(checkpoint)
-    if enlarging and (net := realesrgan.recognise(enlarging)) is not None:
-        return Recognised("upscaler", net, enlarging)
-    if (net := metrics.recognise(flat)) is not None:
-        return Recognised("metric", net, flat)
-    return None
+    if enlarging and (upscaler := realesrgan.recognise(enlarging)) is not None:
+        return Recognised("upscaler", upscaler, enlarging)
+    metric = metrics.recognise(flat)
+    return None if metric is None else Recognised("metric", metric, flat)

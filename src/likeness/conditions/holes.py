@@ -9,8 +9,8 @@ import numpy as np
 
 from likeness.conditions.types import Cut, Given, Missing
 from likeness.faces import crop_face
-from likeness.memory import sha256
 from likeness.photo import Photo, PhotoError, read_photo
+from likeness.weights.digest import fingerprint
 
 BLACK = "black"  # instead of a path: the holes are the photo's exactly black pixels, as DifFace's authors do it
 WHITE = 0.5  # a mask is white from here on
@@ -62,4 +62,4 @@ class Holes:
 
     def describe(self) -> dict[str, str] | str:
         """The masks' sha256 by name."""
-        return BLACK if self.files is None else {path.name: sha256(path) for path in self.files.values()}
+        return BLACK if self.files is None else {path.name: fingerprint(path) for path in self.files.values()}

@@ -11,8 +11,8 @@ import numpy as np
 from likeness.conditions.types import Cut, Given, Missing
 from likeness.faces import Face
 from likeness.faces.geometry import apply_transform
-from likeness.memory import sha256
 from likeness.photo import Photo
+from likeness.weights.digest import fingerprint
 
 POINTS = 68
 
@@ -34,7 +34,7 @@ class Landmarks:
 
     def describe(self) -> str:
         """The file's sha256."""
-        return sha256(self.path)
+        return fingerprint(self.path)
 
 
 def read_landmarks(path: Path) -> dict[str, np.ndarray]:

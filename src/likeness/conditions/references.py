@@ -11,8 +11,8 @@ import numpy as np
 
 from likeness.conditions.types import Cut, Given, Missing
 from likeness.faces import Detector, Recognizer, crop_face, identity_distance, load_recognizer
-from likeness.memory import sha256
 from likeness.photo import Photo, PhotoError, find_photos, read_photo
+from likeness.weights.digest import fingerprint
 
 MOST = 4  # references of one person that are used
 SMALLEST = 96.0  # side of the crop in photo pixels: below it a reference has no detail to give
@@ -85,7 +85,7 @@ class References:
 
     def describe(self) -> dict[str, Any]:
         """Who there is, from which files, and what was not used."""
-        files = {name: {path.name: sha256(path) for path in paths} for name, paths in self.used.items()}
+        files = {name: {path.name: fingerprint(path) for path in paths} for name, paths in self.used.items()}
         return {"people": files, "notes": self.notes, "limit": self.limit}
 
     def _read(self, folder: Path, detector: Detector) -> Person | None:
