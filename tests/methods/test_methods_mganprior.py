@@ -166,7 +166,7 @@ def test_it_can_stop_early(small: MGANPriorRestorer, crops: Tensor) -> None:
 
 def test_without_vgg16_it_says_what_to_do(crops: Tensor) -> None:
     alone = restorer(None)
-    with pytest.raises(WeightsError, match="likeness models pull vgg16") as raised:
+    with pytest.raises(OptionError, match="likeness models pull vgg16") as raised:
         alone.restore(crops[:1], **SEEN)
     assert "\n" not in str(raised.value)
     assert alone.restore(crops[:1], **PLAIN).isfinite().all()

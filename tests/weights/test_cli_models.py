@@ -52,7 +52,9 @@ def test_the_table_as_json(command: Command, home: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(DATA)
     rows = {row["name"]: row for row in document(command("models", "list", "--json"))["weights"]}
-    assert {"likeness"} | {entry.name for entry in entries()} == set(rows)
+    assert {"likeness", "idm"} | {entry.name for entry in entries()} == set(rows)
+    assert (rows["idm"]["here"], rows["idm"]["path"]) == (False, "")  # nothing is published
+    assert rows["idm"]["note"].startswith("none published")
     assert (rows["codeformer"]["state"], rows["codeformer"]["here"]) == ("damaged", False)
     assert (rows["gfpgan-1.4"]["state"], rows["gfpgan-1.4"]["bytes"]) == ("absent", 348632874)
     assert rows["likeness"]["here"] is True

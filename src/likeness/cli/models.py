@@ -215,11 +215,12 @@ def _rows() -> list[dict[str, Any]]:
     listed = {entry.method for entry in entries()}
     for method in METHODS:
         path = builtin_path(method)
-        if method not in listed and (path.is_file() or method == BUILT_IN):  # of others (idm) nothing is published
-            facts = card(method)
+        if method not in listed:
+            facts, ours = card(method), method == BUILT_IN  # of another (idm) nothing is published
+            where = "in the package" if ours else next(iter(facts.checkpoints.values()))
             rows.append(
-                {"name": method, "method": method, "paper": facts.paper, "licence": facts.licence}
-                | {"non_commercial": "non-commercial" in facts.licence, "note": "in the package", "path": str(path)}
+                {"name": method, "method": method, "paper": facts.paper, "licence": facts.licence, "note": where}
+                | {"non_commercial": "non-commercial" in facts.licence, "path": str(path) if ours else ""}
                 | {"bytes": path.stat().st_size if path.is_file() else None}
                 | {"state": "here" if path.is_file() else "absent"}
             )
