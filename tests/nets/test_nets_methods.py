@@ -242,11 +242,11 @@ def test_restore_follows_the_chain(awake: LikenessNet) -> None:
     crops = (rand(2, 3, 64, 64) + 1) / 2
     degraded, zero = crops * 2 - 1, torch.zeros(2, 3, 64, 64)
     mean = awake("denoiser", degraded, zero, torch.zeros(2)).clamp(-1, 1)
-    got = restorer(awake).restore(crops, seed=3, steps=1, ensemble=0)
+    got = restorer(awake).restore(crops, seed=3, steps=1)
     assert torch.allclose(got, (mean + 1) / 2, atol=1e-5)
     mirrored = awake("denoiser", degraded.flip(3), zero, torch.zeros(2)).clamp(-1, 1).flip(3)
     assert (mirrored - mean).abs().max() > 1e-3
-    got = restorer(awake).restore(crops, seed=3, steps=1)
+    got = restorer(awake).restore(crops, seed=3, steps=1, ensemble=1)
     assert torch.allclose(got, ((mean + mirrored) / 2 + 1) / 2, atol=1e-5)
 
     grain = seeded_noise((1, 64, 64), [3, 3])()
@@ -263,7 +263,7 @@ def test_restore_follows_the_chain(awake: LikenessNet) -> None:
 
 def test_fidelity_blends_the_sharp_face_with_the_accurate_one(awake: LikenessNet) -> None:
     crops = (rand(1, 3, 64, 64) + 1) / 2
-    mean, sharp = (restorer(awake).restore(crops, steps=n, ensemble=0) for n in (1, 2))
+    mean, sharp = (restorer(awake).restore(crops, steps=n) for n in (1, 2))
     assert (mean - sharp).abs().max() > 1e-3
     assert torch.equal(restorer(awake).restore(crops, fidelity=1), mean)
     assert torch.equal(restorer(awake).restore(crops, fidelity=0), sharp)

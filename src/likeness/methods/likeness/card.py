@@ -12,7 +12,7 @@ CARD = MethodCard(
     options=(
         Option("steps", 2, 1, 50, "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face"),
         Option("fidelity", 0.0, 0.0, 1.0, "0 the sharp face, 1 the accurate one, between them a blend"),
-        Option("ensemble", 1, 0, 1, "with 1 step: 1 averages in the mirrored face (more accurate, twice the time)"),
+        Option("ensemble", 0, 0, 1, "with 1 step: 1 averages in the mirrored face (more accurate, twice the time)"),
     ),
     precision="auto",
     checkpoints={"net": "likeness.safetensors, in the package"},
