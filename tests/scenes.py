@@ -150,17 +150,17 @@ CARD = MethodCard(
     licence="Apache-2.0",
     kind="one pass",
     stochastic=True,
-    options=(Option("steps", 1, 1, 9, "does nothing"),),
+    options=(Option("steps", 1, 1, 9, "does nothing"), Option("amount", 0.2, 0.0, 1.0, "of the pattern")),
 )
 
 
 class Pattern:
-    """Adds ``amount`` times a chequered pattern that the seed moves a little, in the middle of the crop."""
+    """Adds ``amount`` (else that of the options) times a chequered pattern that the seed moves a little, in the middle of the crop."""
 
     card = CARD
     fingerprint = "0" * 64
 
-    def __init__(self, amount: float = 0.2) -> None:
+    def __init__(self, amount: float | None = None) -> None:
         self.amount = amount
         self.calls = 0
 
@@ -168,12 +168,13 @@ class Pattern:
         """(B, 3, 512, 512) in [0, 1] -> the same, with the pattern."""
         import torch
 
-        self.card.choose(options)
+        chosen = self.card.choose(options)["amount"]
         self.calls += 1
         y, x = np.mgrid[0:512, 0:512]
         cells = ((y + 3 * seed) // 32 + x // 32) % 2 * 2.0 - 1
         cells *= np.maximum(np.abs(y - 255.5), np.abs(x - 255.5)) < 160
-        return (crops + self.amount * torch.from_numpy(cells.astype(np.float32))).clamp(0, 1)
+        amount = chosen if self.amount is None else self.amount
+        return (crops + amount * torch.from_numpy(cells.astype(np.float32))).clamp(0, 1)
 
 
 def load(device: Any, dtype: Any, weights: Path | None = None) -> Pattern:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likeness.faces import Detector, FeatheredMask, MaskSource, load_detector
+from likeness.faces import Detector, FeatheredMask, MaskSource, Recognizer, load_detector, load_recognizer
 
 if TYPE_CHECKING:
     import torch
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from likeness.upscale import Upscaler
 
 DETECTORS = ("dlib", "retinaface", "yunet", "scrfd")
+RECOGNIZERS = ("dlib", "sface", "arcface-buffalo-l", "arcface-antelopev2", "arcface", "adaface-ir50")
 MASKS = ("feathered", "parsing", "parsing-square")
 UPSCALERS = ("lanczos", "realesrgan", "realesr-general")
 SCALES = (1, 2, 4)
@@ -44,6 +46,45 @@ def find_detector(name: str, device: torch.device | str = "cpu") -> Detector:
     if name not in DETECTORS:
         raise ValueError(f"unknown detector {name!r}; choose one of: {', '.join(DETECTORS)}")
     return load_detector(name)
+
+
+def find_recognizer(name: str, device: torch.device | str = "cpu") -> Recognizer:
+    """The recogniser called ``name``. Raises as ``find_detector``."""
+    if name not in RECOGNIZERS:
+        raise ValueError(f"unknown recognizer {name!r}; choose one of: {', '.join(RECOGNIZERS)}")
+    if name == "dlib":
+        return load_recognizer(name)
+    from likeness.weights.store import locate
+
+    path = locate(name)
+    if name == "sface":
+        from likeness.faces.onnx_recognizer import load_sface
+
+        return load_sface(path)
+    if name.startswith("arcface-"):
+        from likeness.faces.onnx_recognizer import load_arcface_onnx
+
+        return load_arcface_onnx(path, name)
+    if name == "adaface-ir50":
+        from likeness.faces.torch_recognizer import load_adaface
+
+        return load_adaface(path, name, device)
+    return _iresnet(path, device)
+
+
+def _iresnet(path: Path, device: torch.device | str) -> Recognizer:
+    from likeness.faces.recognizers import ARCFACE_SAME
+    from likeness.faces.torch_recognizer import TorchRecognizer
+    from likeness.measure.extractors import fill
+    from likeness.nets.iresnet import SIDE, IResNet
+    from likeness.weights.digest import fingerprint
+    from likeness.weights.errors import WeightsError
+
+    net = fill(path, IResNet, device)
+    try:
+        return TorchRecognizer(net, "arcface", SIDE, False, ARCFACE_SAME, fingerprint(path), device)
+    except (RuntimeError, ValueError) as error:  # of another side than 112, or with numbers that are not finite
+        raise WeightsError(f"{path} is not for the recognizer arcface: {' '.join(str(error).split())}") from error
 
 
 def find_mask(name: str, device: torch.device | str = "cpu") -> MaskSource:

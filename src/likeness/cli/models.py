@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likeness.cli.bar import bytes_bar
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def pull(
                 stop(f"{store.terms(entry)} To accept, type likeness models pull {entry.name} --accept-licence")
         for entry in wanted:
             try:
-                with _bar(entry.name) as bar:
+                with bytes_bar(entry.name) as bar:
                     path = store.pull(entry, accept_licence or store.asks(entry), bar, note)
                 note(f"{entry.name}: {path} ({(store.size(entry) or 0) / 1e6:.1f} MB)")
             except WeightsError as error:
@@ -239,21 +238,3 @@ def _agreed(entry: Entry) -> bool:
     note(store.terms(entry))
     print("Do you accept this licence? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[Any]:
-    """A progress bar for bytes on standard error; called with the bytes so far and all bytes."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    class Bar(Progress):
-        def __call__(self, done: int, total: int | None) -> None:
-            self.update(self.task_ids[0], completed=done, total=total)
-
-    console = Console(stderr=True)  # in a file or pipe a bar would leave an empty line
-    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bar.add_task(name, total=None)
-    with bar:
-        yield bar

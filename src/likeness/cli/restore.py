@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from likeness.cli.bar import Bar
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
 
@@ -102,8 +103,8 @@ def restore(
             hole=hole,
             fallback=fallback,
         )
-        with _Bar() as bar, listening(bar.step):
-            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar)
+        with _Bar("restoring") as bar, listening(bar.step):
+            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar.photo)
     for notice in report.notices:
         note(notice)
     for name, reason in report.failures:
@@ -146,18 +147,11 @@ def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-class _Bar:
-    """A progress bar with the time left, on standard error."""
+class _Bar(Bar):
+    """With a second bar for the steps within a face of a slow method."""
 
     def __enter__(self) -> _Bar:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)  # in a file or pipe a bar would leave an empty line
-        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self.progress.start()
-        self.task = self.progress.add_task("loading", total=None)
+        super().__enter__()
         self.face = self.progress.add_task("this face", total=None, visible=False)
         return self
 
@@ -165,9 +159,6 @@ class _Bar:
         """A slow method has done ``done`` of ``total`` steps of a face."""
         self.progress.update(self.face, completed=done, total=total, visible=done < total)
 
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def __call__(self, done: int, total: int, record: dict[str, Any]) -> None:
-        name = Path(record["input"]).name
-        self.progress.update(self.task, completed=done, total=total, description=f"{record['status']} {name}"[:40])
+    def photo(self, done: int, total: int, record: dict[str, Any]) -> None:
+        """``done`` of ``total`` photos are written; the last one's record."""
+        self(done, total, f"{record['status']} {Path(record['input']).name}")

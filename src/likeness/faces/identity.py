@@ -40,8 +40,7 @@ class DlibRecognizer:
 
         Raises ValueError for other shapes or types, and for crops that are not finite.
         """
-        if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3) or crops.dtype != np.float32:
-            raise ValueError(f"crops must be (B, {CROP_SIZE}, {CROP_SIZE}, 3) float32, got {crops.shape} {crops.dtype}")
+        check_crops(crops)
         vectors = np.empty((len(crops), self.dimensions), dtype=np.float32)
         for start in range(0, len(crops), _BATCH):
             chips = [_chip(crop) for crop in crops[start : start + _BATCH]]
@@ -49,10 +48,16 @@ class DlibRecognizer:
         return vectors
 
 
+def check_crops(crops: np.ndarray) -> None:
+    """Raises ValueError unless the crops are (B, 512, 512, 3) float32 and finite."""
+    if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3) or crops.dtype != np.float32:
+        raise ValueError(f"crops must be (B, {CROP_SIZE}, {CROP_SIZE}, 3) float32, got {crops.shape} {crops.dtype}")
+    if not all(np.isfinite(crop).all() for crop in crops):
+        raise ValueError("crop has values that are not finite")
+
+
 def _chip(crop: np.ndarray) -> np.ndarray:
     """(512, 512, 3) float32 crop -> (150, 150, 3) uint8 chip."""
-    if not np.isfinite(crop).all():
-        raise ValueError("crop has values that are not finite")
     chip = warp(crop, CHIP_TRANSFORM, _CHIP_SIZE, _CHIP_SIZE)
     return np.asarray(np.rint(chip * 255.0).astype(np.uint8))
 

@@ -18,7 +18,7 @@ import yaml
 from likeness.weights.errors import CatalogueError
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
-HELPERS = ("detector", "parser", "upscaler", "metric")
+HELPERS = ("detector", "parser", "upscaler", "recognizer", "metric")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ The transport is ``requests`` (proxies, certificates and redirects as everywhere
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from likeness.weights.errors import WeightsError
 
@@ -29,6 +30,17 @@ BLOCK = 1 << 14  # bytes; so many at most are lost when the connection breaks
 LARGEST = 8 << 30  # bytes; no released face model comes near
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 _PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<error")
+
+
+def offline() -> bool:
+    """Whether ``LIKENESS_OFFLINE`` forbids the network."""
+    return os.environ.get("LIKENESS_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def mirrored(file: str, urls: Sequence[str]) -> list[str]:
+    """The addresses at which ``file`` is looked for: that at ``LIKENESS_MIRROR`` first, if there is one."""
+    mirror = os.environ.get("LIKENESS_MIRROR", "").strip()
+    return [*([f"{mirror.rstrip('/')}/{quote(file)}"] if mirror else []), *urls]
 
 
 class _Hopeless(Exception):

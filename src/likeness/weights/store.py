@@ -12,10 +12,9 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from urllib.parse import quote
 
 from likeness.weights.catalogue import Entry, entries, find
-from likeness.weights.download import Progress, discard, fetch
+from likeness.weights.download import Progress, discard, fetch, mirrored, offline
 from likeness.weights.errors import LicenceError, WeightsError
 from likeness.weights.record import Record, Say, check, home, keep_record, place, read_record
 
@@ -95,7 +94,7 @@ def pull(
         raise WeightsError(f"{entry.name} cannot be fetched by a program. {by_hand(entry)}")
     if entry.non_commercial and not accept_licence:
         raise LicenceError(f"{terms(entry)} To accept, type likeness models pull {entry.name} --accept-licence")
-    if _offline():
+    if offline():
         raise WeightsError(f"{entry.name} is not here, and LIKENESS_OFFLINE forbids to fetch it. {by_hand(entry)}")
     partial = home() / "partial"
     partial.mkdir(parents=True, exist_ok=True)
@@ -207,13 +206,7 @@ def _intact(entry: Entry, say: Say) -> bool:
 
 
 def _addresses(entry: Entry) -> list[str]:
-    mirror = os.environ.get("LIKENESS_MIRROR", "").strip()
-    first = [f"{mirror.rstrip('/')}/{quote(entry.file)}"] if mirror and not entry.parts else []
-    return first + list(entry.urls)
-
-
-def _offline() -> bool:
-    return os.environ.get("LIKENESS_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+    return list(entry.urls) if entry.parts else mirrored(entry.file, entry.urls)
 
 
 def _settle(entry: Entry, part: Path, sha256: str, origin: str, say: Say) -> Path:

@@ -1,0 +1,108 @@
+"""``likeness dataset``"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from likeness.cli.bar import bytes_bar
+from likeness.cli.say import FAILED, note, plain_errors, stop
+
+if TYPE_CHECKING:
+    from likeness.study.datasets import Dataset
+
+app = typer.Typer(no_args_is_help=True, help="Data sets of the papers: list, show, fetch.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set; see likeness dataset list.")]
+
+
+@app.command("list")
+def list_datasets(as_json: AsJson = False) -> None:
+    """A table of the data sets: pictures, licence, how one comes by them, whether they are here."""
+    from likeness.study.datasets import datasets
+
+    with plain_errors():
+        rows = [_row(dataset) for dataset in datasets()]
+    if as_json:
+        typer.echo(json.dumps({"datasets": rows}, ensure_ascii=False))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    for column in ("name", "pictures", "to be had", "here"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "pictures" else "left")
+    table.add_column("licence", ratio=2)
+    table.add_column("what", ratio=3)
+    for row in rows:
+        pictures = "?" if row["count"] is None else f"{row['count']:,}"
+        licence = row["licence"] or "none is known"
+        table.add_row(row["name"], pictures, row["access"], row["here"], licence, row["title"])
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command("show")
+def show(name: Name, as_json: AsJson = False) -> None:
+    """All that is known about a data set: what it is, its licence, its layout, how to get it and where to put it."""
+    from likeness.study.datasets import find
+
+    with plain_errors():
+        row = _row(find(name))
+    if as_json:
+        typer.echo(json.dumps(row, ensure_ascii=False))
+        return
+    typer.echo(f"{row['title']} ({row['name']})")
+    for what in ("what", "count", "size", "licence", "permits", "page", "access", "how", "note", "used_by"):
+        value = row[what]
+        if value not in (None, "", ()):
+            typer.echo(f"  {what.replace('_', ' ')}: {', '.join(value) if isinstance(value, tuple) else value}")
+    for part in row["parts"]:
+        count = "" if part["count"] is None else f"{part['count']:,} "
+        typer.echo(f"  {part['role']}: {count}pictures {' or '.join(part['globs'])}: {part['meaning']}")
+    typer.echo(f"  here: {row['here'] or 'no'}; looked for in {' and '.join(row['places'])}")
+
+
+@app.command("fetch")
+def fetch(
+    name: Name,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the licence that likeness dataset show shows.")
+    ] = False,
+) -> None:
+    """Fetch a data set that may be fetched freely, and unpack it. Exit status: 0 it is here, 1 it could not be had."""
+    from likeness.study import datasets
+
+    with plain_errors():
+        datasets.find(name)
+        try:
+            with bytes_bar(name) as bar:
+                folder = datasets.fetch(name, accept_licence, note, bar)
+        except datasets.DatasetLicenceError as error:
+            stop(str(error))
+        except datasets.DatasetError as error:
+            stop(str(error), FAILED)
+    note(f"{name}: {folder}")
+
+
+def _row(dataset: Dataset) -> dict[str, Any]:
+    from likeness.study.datasets import places
+
+    facts = asdict(dataset) | {"access": dataset.access, "places": [str(place) for place in places(dataset.name)]}
+    return facts | _presence(dataset)
+
+
+def _presence(dataset: Dataset) -> dict[str, str]:
+    """ "yes", "incomplete" or "", of the first folder that there is, as ``locate`` decides."""
+    from likeness.study.datasets import DatasetError, locate, places
+
+    try:
+        return {"here": "yes", "path": str(locate(dataset.name))}
+    except DatasetError:
+        present = [place for place in places(dataset.name) if place.is_dir()]
+        return {"here": "incomplete" if present else "", "path": str(present[0]) if present else ""}
