@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from likeness import __version__
-from likeness.cli import authenticity, bench, dataset, degrade, doctor, measure, models, restore, study, train
+from likeness.cli import authenticity, bench, dataset, degrade, doctor, identity, measure, models, restore, study, train
 
 app = typer.Typer(
     name="likeness",
@@ -22,6 +22,7 @@ app.command("authenticity")(authenticity.authenticity)
 app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(identity.app, name="identity")
 app.add_typer(study.app, name="study")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -93,15 +95,23 @@ def _ssim_maps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """The similarity at each place, and its contrast and structure term alone."""
     if min(a.shape[-2:]) < _WINDOW:
         raise ValueError(f"pictures must be at least {_WINDOW}x{_WINDOW} pixels for SSIM, got {tuple(a.shape)}")
-    x = torch.arange(_WINDOW, dtype=a.dtype, device=a.device) - _WINDOW // 2
-    window = torch.exp(-x.square() / (2 * _SIGMA**2))
-    window = (window / window.sum()).expand(a.shape[1], 1, 1, -1)
-
-    def local_mean(picture: Tensor) -> Tensor:
-        rows = F.conv2d(picture, window, groups=picture.shape[1])
-        return F.conv2d(rows, window.transpose(2, 3), groups=picture.shape[1])
-
-    ma, mb = local_mean(a), local_mean(b)
-    va, vb, cov = local_mean(a * a) - ma * ma, local_mean(b * b) - mb * mb, local_mean(a * b) - ma * mb
+    ma, mb = _local_mean(a), _local_mean(b)
+    va, vb, cov = _local_mean(a * a) - ma * ma, _local_mean(b * b) - mb * mb, _local_mean(a * b) - ma * mb
     contrast = (2 * cov + _C2) / (va + vb + _C2)
     return contrast * (2 * ma * mb + _C1) / (ma * ma + mb * mb + _C1), contrast
+
+
+def _local_mean(pictures: Tensor) -> Tensor:
+    """The mean under the window wherever it lies within the picture: (B, C, H, W) float64 -> (B, C, H - 10, W - 10)."""
+    x = torch.arange(_WINDOW, dtype=pictures.dtype, device=pictures.device) - _WINDOW // 2
+    window = torch.exp(-x.square() / (2 * _SIGMA**2))
+    window = window / window.sum()
+    if pictures.device.type == "cpu":  # three times as fast as torch's float64 convolution
+        inside = slice(_WINDOW // 2, -(_WINDOW // 2))
+        line = window.numpy()
+        planes = [cv2.sepFilter2D(plane, -1, line, line) for plane in pictures.flatten(0, 1).contiguous().numpy()]
+        means = torch.from_numpy(np.stack(planes)[:, inside, inside])
+        return means.view(*pictures.shape[:2], *means.shape[1:])
+    weight = window.expand(pictures.shape[1], 1, 1, -1)
+    rows = F.conv2d(pictures, weight, groups=pictures.shape[1])
+    return F.conv2d(rows, weight.transpose(2, 3), groups=pictures.shape[1])

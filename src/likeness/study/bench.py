@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,17 +73,27 @@ def run_bench(
         def measured(folder: Path, name: str) -> Measurement:
             items = find_items(folder, prepared.truth, prepared.inputs)
             return measure_items(
-                items, protocol.metrics, views, extractors, cache, prepared.reference, lambda d, t: progress(d, t, name)
+                items,
+                protocol.metrics,
+                views,
+                extractors,
+                cache,
+                prepared.reference,
+                partial(_progress, progress, name),
             )
 
         runs.append(Run("input", None, measured(prepared.inputs, "input")))
         for contender in contenders:
-            progress(0, 1, f"restoring by {contender.name}")
-            outcome = run_contender(contender, [prepared.inputs], output, settings)
+            restoring = partial(_progress, progress, f"restoring by {contender.name}")
+            outcome = run_contender(contender, [prepared.inputs], output, settings, progress=restoring)
             done = outcome.error is None and any(photo["output"] for photo in outcome.report["photos"])  # type: ignore[index]
             found = measured(output / contender.folder, contender.name) if done else None
             runs.append(Run(contender.name, outcome, found))
     return _written(protocol, prepared, runs, output)
+
+
+def _progress(progress: Progress, what: str, done: int, total: int) -> None:
+    progress(done, total, what)
 
 
 def _adapted(protocol: Protocol, recipe: str | None, aligned: bool | None, metrics: Sequence[str] | None) -> Protocol:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,13 @@ def parse_contenders(texts: Sequence[str]) -> list[Contender]:
 
 
 def run_contender(
-    contender: Contender, inputs: Sequence[str | Path], output: Path, settings: Settings, *, overwrite: bool = False
+    contender: Contender,
+    inputs: Sequence[str | Path],
+    output: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Restore ``inputs`` into ``output/<folder>/``, with ``report.json``; what is done and intact is skipped.
 
@@ -78,7 +84,8 @@ def run_contender(
     """
     mine = replace(settings, method=contender.method, options=contender.options, weights=contender.weights)
     try:
-        report = restore_files(inputs, output / contender.folder, mine, overwrite=overwrite)
+        folder = output / contender.folder
+        report = restore_files(inputs, folder, mine, overwrite=overwrite, progress=lambda d, t, _: progress(d, t))
     except ValueError as error:  # OptionError, WeightsError, PhotoError, ComputeError
         return Outcome(contender, None, str(error))
     return Outcome(contender, report.as_dict())
