@@ -15,7 +15,7 @@ import yaml
 
 import scenes
 from file_server import Server, names_below, serving, sha256
-from likeness.study import datasets
+from likeness.study import datasets, fetching, unpacking
 from likeness.study.datasets import Dataset, DatasetError, DatasetLicenceError
 from likeness.weights import download
 
@@ -101,7 +101,7 @@ def archive(server: Server, data: bytes, file: str = "tiny.zip", **facts: Any) -
 def refused(*parts: str, **how: Any) -> str:
     """The one line with which ``fetch`` refuses."""
     with pytest.raises(DatasetError) as caught:
-        datasets.fetch("tiny", **how)
+        fetching.fetch("tiny", **how)
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     for part in parts:
@@ -232,7 +232,7 @@ def test_a_data_set_comes_whole_and_is_pinned(home: Path, listed: Listed, server
     listed(**archive(server, data, kind))
     said: list[str] = []
     seen: list[tuple[int, int | None]] = []
-    folder = datasets.fetch("tiny", say=said.append, progress=lambda done, total: seen.append((done, total)))
+    folder = fetching.fetch("tiny", say=said.append, progress=lambda done, total: seen.append((done, total)))
     assert folder == home / "datasets/tiny" == datasets.locate("tiny")
     assert {path.name: path.read_bytes() for path in (folder / "tiny").iterdir()} == {
         name.removeprefix("tiny/"): content for name, content in PICTURES.items()
@@ -241,7 +241,7 @@ def test_a_data_set_comes_whole_and_is_pinned(home: Path, listed: Listed, server
     assert json.loads((home / "datasets/tiny.json").read_text())["archives"][kind]["sha256"] == sha256(data)
     assert seen[-1] == (len(data), len(data))
     assert said == [f"tiny: nobody has stated the sha256 of {kind}; pinned on first use: {sha256(data)}"]
-    assert datasets.fetch("tiny") == folder
+    assert fetching.fetch("tiny") == folder
     assert len(server.seen) == 1  # what is there is not fetched again
 
 
@@ -252,14 +252,14 @@ def test_a_download_goes_on_where_it_broke(listed: Listed, server: Server) -> No
     server.files["/tiny.zip"].drop_after = cut
     server.files["/tiny.zip"].drops = 1
     said: list[str] = []
-    datasets.fetch("tiny", say=said.append)
+    fetching.fetch("tiny", say=said.append)
     assert server.seen == [("/tiny.zip", None), ("/tiny.zip", f"bytes={cut}-")]
     assert said == []  # its sha256 is stated: nothing to pin
 
 
 def test_what_was_pinned_must_come_again(home: Path, listed: Listed, server: Server) -> None:
     listed(**archive(server, zipped(PICTURES)))
-    folder = datasets.fetch("tiny")
+    folder = fetching.fetch("tiny")
     for path in (folder / "tiny").iterdir():
         path.unlink()
     (folder / "tiny").rmdir()
@@ -280,9 +280,9 @@ def test_the_licence_comes_first(listed: Listed, server: Server) -> None:
     for licence, kind in (("CC BY-NC 4.0", True), (None, None)):
         listed(**archive(server, zipped(PICTURES)), licence=licence, non_commercial=kind)
         with pytest.raises(DatasetLicenceError, match="likeness dataset fetch tiny --accept-licence"):
-            datasets.fetch("tiny")
+            fetching.fetch("tiny")
     assert server.seen == []
-    assert datasets.fetch("tiny", accept_licence=True).is_dir()
+    assert fetching.fetch("tiny", accept_licence=True).is_dir()
 
 
 def test_offline_and_mirror(listed: Listed, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,13 +292,13 @@ def test_offline_and_mirror(listed: Listed, server: Server, monkeypatch: pytest.
     monkeypatch.setenv("LIKENESS_OFFLINE", "0")
     server.give("mirror/tiny.zip", zipped(PICTURES))
     monkeypatch.setenv("LIKENESS_MIRROR", f"{server.url}/mirror/")
-    datasets.fetch("tiny")
+    fetching.fetch("tiny")
     assert [path for path, _ in server.seen] == ["/mirror/tiny.zip"]
 
 
 def test_what_cannot_be_fetched_says_how_to_get_it() -> None:
     with pytest.raises(DatasetError, match=r"Research only.*Ask its authors.*https://www\.scface\.org/"):
-        datasets.fetch("scface", accept_licence=True)
+        fetching.fetch("scface", accept_licence=True)
 
 
 def test_the_files_of_a_user_are_left_alone(home: Path, listed: Listed, server: Server) -> None:
@@ -356,7 +356,7 @@ def test_a_harmful_archive_leaves_nothing_behind(
     listed(**archive(server, make(), file))
     before = names_below(tmp_path)
     with pytest.raises(DatasetError, match=reason):
-        datasets.fetch("tiny")
+        fetching.fetch("tiny")
     assert names_below(tmp_path) == before
     assert not Path("/tmp/outside.png").exists()
     assert not (home / "datasets/tiny").exists()
@@ -370,9 +370,9 @@ def test_a_zip_that_swells_is_stopped(tmp_path: Path) -> None:
     bomb.write_bytes(made.getvalue())
     assert len(made.getvalue()) < 100_000
     with pytest.raises(DatasetError, match="unpacks to more than"):
-        datasets.unpack(bomb, tmp_path / "out", ".zip")
+        unpacking.unpack(bomb, tmp_path / "out", ".zip")
     assert sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file()) < 4 << 20
-    datasets.unpack(bomb, tmp_path / "more", ".zip", cap=60 << 20)
+    unpacking.unpack(bomb, tmp_path / "more", ".zip", cap=60 << 20)
     assert (tmp_path / "more/0.png").stat().st_size == 50 << 20
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likeness.cli.bar import bytes_bar
+from likeness.cli.bar import Bar, bytes_bar
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
 if TYPE_CHECKING:
     from likeness.study.datasets import Dataset
 
-app = typer.Typer(no_args_is_help=True, help="Data sets of the papers: list, show, fetch.")
+app = typer.Typer(no_args_is_help=True, help="Data sets: of the papers (list, show, fetch), and yours (refine).")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set; see likeness dataset list.")]
@@ -76,18 +77,81 @@ def fetch(
     ] = False,
 ) -> None:
     """Fetch a data set that may be fetched freely, and unpack it. Exit status: 0 it is here, 1 it could not be had."""
-    from likeness.study import datasets
+    from likeness.study import datasets, fetching
 
     with plain_errors():
         datasets.find(name)
         try:
             with bytes_bar(name) as bar:
-                folder = datasets.fetch(name, accept_licence, note, bar)
+                folder = fetching.fetch(name, accept_licence, note, bar)
         except datasets.DatasetLicenceError as error:
             stop(str(error))
         except datasets.DatasetError as error:
             stop(str(error), FAILED)
     note(f"{name}: {folder}")
+
+
+@app.command("refine")
+def refine(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Folders or tar shards of aligned faces.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the refined set.")],
+    method: Annotated[str, typer.Option(help="Method with options, such as likeness:steps=2.")] = "likeness:steps=1",
+    identity_limit: Annotated[
+        float, typer.Option(min=0, help="A face that moves further stays as it was, and is named.")
+    ] = 0.4,
+    limit_count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N pictures.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same pixels.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Restore a whole training set of aligned 512x512 faces, to train the next model on it.
+
+    Writes DIR/refined, DIR/manifest.jsonl and DIR/summary.json; run again, it goes on where it was. Exit status: 0 all
+    good, 1 some picture failed, 2 wrong use.
+    """
+    with plain_errors():
+        from likeness.pipeline import Settings
+        from likeness.study.contenders import parse_contender
+        from likeness.train.refine import refine as refine_set
+
+        one = parse_contender(method)
+        settings = Settings(
+            method=one.method,
+            options=one.options,
+            weights=one.weights,
+            seed=seed,
+            identity_limit=identity_limit,
+            device=device,
+            precision=precision,
+        )
+        with Bar("refining") as bar:
+            summary = refine_set(sources, output, settings, limit_count=limit_count, progress=bar)
+    for failure in summary["failed"]:
+        note(f"failed: {failure['name']}: {failure['reason']}")
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        _say_refined(summary, output)
+    if summary["failed"]:
+        raise typer.Exit(FAILED)
+
+
+def _say_refined(summary: dict[str, Any], output: Path) -> None:
+    counts, means = summary["counts"], summary["means_of_refined"]
+    typer.echo(f"{output}: {counts['refined']} refined, {counts['kept']} kept as they were, {counts['failed']} failed")
+    if summary["kept"]:
+        typer.echo(f"kept, since another person came out: {', '.join(one['name'] for one in summary['kept'])}")
+    for what, name, unit in (
+        ("identity distance", "identity_distance", ""),
+        ("PSNR to the original", "psnr", " dB"),
+    ):
+        if means[name] is not None:
+            typer.echo(f"  {what}: {means[name]:.3g}{unit}")
+    for what, name in (("sharpness", "sharpness"), ("NIQE", "niqe")):
+        before, after = means[f"{name}_before"], means[f"{name}_after"]
+        if before is not None and after is not None:
+            typer.echo(f"  {what}: {before:.3g} before, {after:.3g} after")
 
 
 def _row(dataset: Dataset) -> dict[str, Any]:

@@ -1,35 +1,22 @@
-"""Data sets as data: what each is, under which licence, where it is had, how its files lie; finding and fetching them.
+"""Data sets as data: what each is, under which licence, where it is had, how its files lie; finding them.
 
 The data is ``datasets.yaml`` beside this file. A data set lies in a folder that the user names, else in
-``LIKENESS_DATA/<name>``, else in ``datasets/<name>`` below ``LIKENESS_HOME``. What is fetched comes through the same
-downloader as weights (``LIKENESS_MIRROR``, ``LIKENESS_OFFLINE``, proxies) and is pinned on first use as they are.
+``LIKENESS_DATA/<name>``, else in ``datasets/<name>`` below ``LIKENESS_HOME``.
+``fetching`` brings those that may be had.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
-import stat
-import tarfile
-import time
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 
 import yaml
 
 DATASETS = Path(__file__).with_name("datasets.yaml")
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
-EXPANSION = 20  # times the size of the archive: pictures hardly compress, a bomb does
-SMALLEST_CAP = 1 << 20  # bytes
-Say = Callable[[str], None]
-Progress = Callable[[int, int | None], None]
 
 
 class DatasetError(ValueError):
@@ -248,207 +235,3 @@ def how_to_get(dataset: Dataset) -> str:
 def terms(dataset: Dataset) -> str:
     """The licence and what it permits, in a line."""
     return (f"The licence of {dataset.name} is {dataset.licence}. " if dataset.licence else "") + dataset.permits
-
-
-def fetch(
-    name: str,
-    accept_licence: bool = False,
-    say: Say = lambda text: None,
-    progress: Progress | None = None,
-) -> Path:
-    """Fetch the data set, unless it is there, and unpack it; returns its folder, which appears whole or not at all.
-
-    ``progress(bytes so far, all bytes or None)``, archive by archive. Archives of which nobody has stated the sha256
-    are pinned: from then on they must come as they came first. Raises DatasetLicenceError when commercial use is not
-    known to be permitted and the licence not accepted, DatasetError when it cannot be had or is not what it should be.
-    """
-    from filelock import FileLock, Timeout
-
-    from likeness.weights.download import offline
-    from likeness.weights.record import home
-
-    dataset, folder = find(name), places(name)[0]
-    if _is_there(dataset, folder):
-        return folder
-    if not dataset.archives or not all(_addresses(archive) for archive in dataset.archives):
-        raise DatasetError(f"{name} cannot be fetched by a program. {terms(dataset)} {how_to_get(dataset)}")
-    if dataset.non_commercial is not False and not accept_licence:
-        raise DatasetLicenceError(f"{terms(dataset)} To accept, type likeness dataset fetch {name} --accept-licence")
-    if offline():
-        raise DatasetError(f"{name} is not here, and LIKENESS_OFFLINE forbids to fetch it. {dataset.how}")
-    partial = home() / "partial"
-    partial.mkdir(parents=True, exist_ok=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(partial / f"dataset-{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{name}: another process fetches it; waiting")
-        lock.acquire()
-    try:
-        if not _is_there(dataset, folder):  # by the other process, meanwhile
-            _fetch_into(dataset, folder, partial, say, progress)
-        return folder
-    finally:
-        lock.release()
-
-
-def unpack(archive: Path, folder: Path, suffix: str, cap: int | None = None) -> None:
-    """Unpack a .zip or a .tar (compressed or not, as ``suffix`` says) into ``folder``, which is made.
-
-    Only plain files and folders below ``folder``: no absolute name, no ``..``, no link, no device, no name twice, and
-    no more than ``cap`` bytes in all (default: 20 times the archive, at least 1 MiB). Raises DatasetError, and leaves
-    what was unpacked before to the caller.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    budget = _Budget(archive, cap if cap is not None else max(SMALLEST_CAP, EXPANSION * archive.stat().st_size))
-    try:
-        (_unzip if suffix == ".zip" else _untar)(archive, folder, budget)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"{archive.name} is not an archive that can be unpacked: {error}") from error
-
-
-class _Budget:
-    """Counts what is unpacked and refuses what must not be."""
-
-    def __init__(self, archive: Path, left: int) -> None:
-        self.archive, self.cap, self.left = archive, left, left
-        self.seen: set[str] = set()
-
-    def admit(self, name: str, plain: bool, size: int) -> None:
-        """One member of the archive, before it is unpacked."""
-        path = PurePosixPath(name)
-        if not plain:
-            raise DatasetError(f"{self.archive.name} holds {name!r}, which is not a plain file: it is not unpacked")
-        if path.is_absolute() or ".." in path.parts or re.search(r"[\\:\0]", name) or not path.parts:
-            raise DatasetError(f"{self.archive.name} holds {name!r}, which leads out of its folder: it is not unpacked")
-        if str(path) in self.seen:
-            raise DatasetError(f"{self.archive.name} holds {name!r} twice: it is not unpacked")
-        self.seen.add(str(path))
-        self.spend(size)
-
-    def spend(self, size: int) -> None:
-        self.left -= size
-        if self.left < 0:
-            raise DatasetError(f"{self.archive.name} unpacks to more than {self.cap:,} bytes: it is not unpacked")
-
-
-def _unzip(archive: Path, folder: Path, budget: _Budget) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        for member in packed.infolist():
-            if member.is_dir():
-                continue
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            budget.admit(member.filename, kind in (0, stat.S_IFREG) and not member.flag_bits & 1, 0)
-            with packed.open(member) as source:
-                _copy(source, folder / member.filename, budget)  # counted as it comes: what it declares may be a lie
-
-
-def _untar(archive: Path, folder: Path, budget: _Budget) -> None:
-    with tarfile.open(archive) as packed:
-        for member in packed:
-            if not member.isdir():
-                budget.admit(member.name, member.isreg(), member.size)
-                packed.extract(member, folder, filter="data")
-
-
-def _copy(source: IO[bytes], target: Path, budget: _Budget) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
-        while block := source.read(1 << 20):
-            budget.spend(len(block))
-            file.write(block)
-
-
-def _fetch_into(dataset: Dataset, folder: Path, partial: Path, say: Say, progress: Progress | None) -> None:
-    from likeness.photo.atomic import atomic_write_text
-    from likeness.weights.download import discard
-    from likeness.weights.download import fetch as download
-    from likeness.weights.errors import WeightsError
-
-    pins, pinned = _read_pins(folder), {}
-    work = folder.with_name(f".{dataset.name}.part")
-    parts = [partial / f"dataset-{dataset.name}-{archive.file}.part" for archive in dataset.archives]
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
-    try:
-        for archive, part in zip(dataset.archives, parts, strict=True):
-            inspect = _Inspection(archive, pins.get(archive.file), _pin_path(folder))
-            try:
-                origin = download(_addresses(archive), part, inspect, archive.bytes, progress)
-            except WeightsError as error:
-                raise DatasetError(f"{dataset.name} could not be fetched: {error}. {dataset.how}") from error
-            pinned[archive.file] = {"sha256": inspect.found, "bytes": part.stat().st_size, "origin": origin}
-        try:
-            for archive, part in zip(dataset.archives, parts, strict=True):
-                unpack(part, work, ".zip" if archive.file.endswith(".zip") else ".tar")
-            if wrong := [str(one) for one in check(dataset, work) if not one.whole]:
-                raise DatasetError(f"what was fetched is not the whole of {dataset.name} ({'; '.join(wrong)})")
-        except DatasetError:
-            for part in parts:  # no use in keeping them
-                discard(part)
-            raise
-        for file, facts in pinned.items():
-            if file not in pins and all(one.sha256 is None for one in dataset.archives if one.file == file):
-                say(f"{dataset.name}: nobody has stated the sha256 of {file}; pinned on first use: {facts['sha256']}")
-        record = {"dataset": dataset.name, "archives": pinned, "date": time.strftime("%Y-%m-%d")}
-        atomic_write_text(_pin_path(folder), json.dumps(record, indent=1) + "\n")  # first: a pin must not be missing
-        if folder.is_dir():
-            folder.rmdir()  # it is empty
-        work.replace(folder)
-        for part in parts:
-            discard(part)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-class _Inspection:
-    """Compares an archive that came with what is known of it; ``found`` is its sha256."""
-
-    def __init__(self, archive: Archive, pin: str | None, pin_path: Path) -> None:
-        self.archive, self.pin, self.pin_path, self.found = archive, pin, pin_path, ""
-
-    def __call__(self, path: Path) -> None:
-        from likeness.weights.digest import fingerprint
-        from likeness.weights.download import looks_like_a_page
-        from likeness.weights.errors import WeightsError
-
-        if path.stat().st_size == 0:
-            raise WeightsError(f"{self.archive.file} is empty")
-        if looks_like_a_page(path):
-            raise WeightsError(f"{self.archive.file} is a web page, not an archive")
-        self.found = fingerprint(path)
-        wanted = self.archive.sha256 or self.pin
-        if wanted and self.found != wanted:
-            source = "as stated" if self.archive.sha256 else f"as when it first came; see {self.pin_path}"
-            raise WeightsError(f"{self.archive.file} has sha256 {self.found}, not {wanted} ({source})")
-
-
-def _is_there(dataset: Dataset, folder: Path) -> bool:
-    """Whether it is there and whole. Raises DatasetError when something else is there, which is not ours to remove."""
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return False
-    if wrong := [str(one) for one in check(dataset, folder) if not one.whole]:
-        raise DatasetError(f"{folder} is not the whole of {dataset.name} ({'; '.join(wrong)}): move it away first")
-    return True
-
-
-def _pin_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.json")
-
-
-def _read_pins(folder: Path) -> dict[str, str]:
-    """sha256 by file name, of what came first. Raises DatasetError when the record is damaged."""
-    path = _pin_path(folder)
-    if not path.is_file():
-        return {}
-    try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["archives"]
-        return {file: str(facts["sha256"]) for file, facts in known.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DatasetError(f"{path} is damaged: remove it, and fetch the data set again") from error
-
-
-def _addresses(archive: Archive) -> Sequence[str]:
-    from likeness.weights.download import mirrored
-
-    return mirrored(archive.file, archive.urls)
