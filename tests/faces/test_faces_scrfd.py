@@ -160,6 +160,7 @@ def test_wrong_pixels_are_refused() -> None:
 
 def test_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (tmp_path / "det_10g.onnx").write_bytes(b"whatever it holds")
     with pytest.raises(WeightsError, match=r"needs onnxruntime: pip install 'likeness\[fast\]'") as caught:
         load_scrfd(tmp_path / "det_10g.onnx")
     assert "\n" not in str(caught.value)

@@ -11,6 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ import pytest
 
 import scenes
 from likeness import parts, pipeline
-from likeness.cli.identity import app
 from likeness.photo import PhotoError
 from likeness.pipeline import Settings
 from likeness.study.contenders import parse_contenders
@@ -378,20 +378,9 @@ def test_names_in_the_page_are_text(planted: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def identity(capfd: pytest.CaptureFixture[str]) -> Callable[..., scenes.Ended]:
+def identity(command: Callable[..., scenes.Ended]) -> Callable[..., scenes.Ended]:
     """``likeness identity`` in this process."""
-
-    def run(*arguments: object) -> scenes.Ended:
-        capfd.readouterr()
-        status = 0
-        try:
-            app([str(a) for a in arguments], standalone_mode=True)
-        except SystemExit as error:
-            status = int(error.code or 0)
-        seen = capfd.readouterr()
-        return scenes.Ended(status, seen.out, seen.err)
-
-    return run
+    return partial(command, "identity")
 
 
 @pytest.fixture

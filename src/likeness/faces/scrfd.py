@@ -7,15 +7,14 @@ The released networks are for non-commercial research only. Importing this loads
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from likeness.faces.candidates import best_rows, check_photo, check_settings, each_stride, faces_of
 from likeness.faces.letterbox import check_sides, look
+from likeness.faces.onnx_session import open_session
 from likeness.faces.types import Face
 from likeness.weights.errors import WeightsError
 
@@ -98,28 +97,20 @@ def read_network(path: Path) -> Network:
     Raises WeightsError when onnxruntime is not installed, or when the file is not there, is damaged, or is another
     network.
     """
-    runtime, failures = _runtime()
     if not path.is_file():
         raise WeightsError(f"weights {path} are not there")
     try:
-        session = runtime.InferenceSession(path.read_bytes(), _options(runtime), providers=["CPUExecutionProvider"])
+        data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"cannot read weights {path}: {error.strerror or error}") from error
-    except failures as error:
-        raise WeightsError(f"{path} is not an intact ONNX file") from error
-    if len(session.get_inputs()) != 1:
-        raise WeightsError(f"{path} is not SCRFD with landmarks: it has {len(session.get_inputs())} inputs")
-    name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
-    sizes = [size for size in shape[2:] if isinstance(size, int)]  # others are free
+    session = open_session(data, path, "the detector scrfd")
+    sizes = [size for size in session.shape[2:] if isinstance(size, int)]  # others are free
 
     def run(blob: np.ndarray) -> Sequence[np.ndarray]:
         side = blob.shape[-1]
         if any(size != side for size in sizes):
             raise WeightsError(f"{path} is for frames of {sizes} pixels, not of {side}")
-        try:
-            return list(session.run(None, {name: blob}))
-        except failures as error:
-            raise RuntimeError(f"onnxruntime: {' '.join(str(error).split())}") from error
+        return session.run(blob)
 
     side = sizes[0] if sizes else SIDE
     try:
@@ -129,26 +120,6 @@ def read_network(path: Path) -> Network:
     except (RuntimeError, ValueError) as error:
         raise WeightsError(f"{path} is not SCRFD with landmarks: {error}") from error
     return run
-
-
-def _runtime() -> tuple[Any, tuple[type[Exception], ...]]:
-    """onnxruntime, and the exceptions that it raises, which have no class in common."""
-    try:
-        runtime = importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise WeightsError(f"the detector scrfd needs onnxruntime: pip install 'likeness[fast]' ({error})") from error
-    kinds = vars(runtime.capi.onnxruntime_pybind11_state).values()
-    named = tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception))
-    return runtime, (*named, RuntimeError, ValueError, TypeError)
-
-
-def _options(runtime: Any) -> Any:
-    import cv2
-
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised; the rest is not for people
-    options.intra_op_num_threads = max(1, cv2.getNumThreads())  # which minds the limits of containers; its own does not
-    return options
 
 
 def load_scrfd(path: Path) -> ScrfdDetector:

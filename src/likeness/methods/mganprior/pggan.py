@@ -6,31 +6,16 @@ applied when they are used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from likeness.nets.progressive import PyramidSizes
 from likeness.nets.stylegan2 import SLOPE, SQRT2, PixelNorm
 
 
-@dataclass(frozen=True)
-class PGGANConfig:
-    """The released sizes: ``widths`` are the channels at 4, 8, ... pixels, ``latent`` the length of a code."""
-
-    widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16)
-    latent: int = 512
-
-    @property
-    def size(self) -> int:
-        """Height and width of the picture."""
-        return 2 << len(self.widths)
-
-    @property
-    def layers(self) -> int:
-        """How many layers there are before the one that makes the picture."""
-        return 2 * len(self.widths)
+class PGGANConfig(PyramidSizes):
+    """PGGAN's sizes."""
 
     def width(self, layer: int) -> int:
         """Channels after ``layer`` layers."""

@@ -8,34 +8,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from likeness.nets.progressive import PyramidSizes
 from likeness.nets.stylegan2 import SLOPE, SQRT2, EqualLinear, PixelNorm
 
 FUSED_FROM = 128  # pixels; from this size on enlarging and convolving are one, with the kernel turned
 
 
-@dataclass(frozen=True)
-class SynthesisConfig:
-    """The released sizes: ``widths`` are the channels at 4, 8, ... pixels, ``latent`` the length of a latent vector."""
-
-    widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128, 64, 32, 16)
-    latent: int = 512
-
-    @property
-    def size(self) -> int:
-        """Height and width of the picture."""
-        return 2 << len(self.widths)
-
-    @property
-    def layers(self) -> int:
-        """How many latent vectors, and noise maps, a picture takes."""
-        return 2 * len(self.widths)
+class SynthesisConfig(PyramidSizes):
+    """StyleGAN's sizes: ``layers`` is how many latent vectors, and noise maps, a picture takes."""
 
     def noise_side(self, layer: int) -> int:
         """Height and width of the noise map of ``layer``."""
