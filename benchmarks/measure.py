@@ -1,6 +1,6 @@
 """Time and peak memory of measuring many pictures, and how much faster the second run is.
 
-    python benchmarks/measure.py [--count 1000] [--metrics psnr,ssim,ms-ssim,identity-distance,niqe,sharpness]
+    python benchmarks/measure.py [--count 1000] [--metrics psnr,ssim,ms-ssim,identity-distance,niqe-faces,sharpness]
 
 The pictures are one real face (the portrait in scikit-image's data) under other light, tint, mirroring and shift, each
 another file, restored ones against true ones. Both runs are processes of their own with one home between them.
@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-METRICS = "psnr,ssim,ms-ssim,identity-distance,niqe,sharpness"
+METRICS = "psnr,ssim,ms-ssim,identity-distance,niqe-faces,sharpness"
 
 
 def faces(folder: Path, count: int) -> None:

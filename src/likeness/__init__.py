@@ -11,14 +11,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Restoration", "__version__", "load", "methods", "restore"]
+__all__ = ["Comparison", "Restoration", "__version__", "compare", "load", "methods", "restore"]
 
 if TYPE_CHECKING:
     from likeness import methods
     from likeness.api import Restoration, restore
     from likeness.methods import load
+    from likeness.study.compare import Comparison, compare
 
-_HOMES = {"restore": "likeness.api", "Restoration": "likeness.api", "load": "likeness.methods"}
+_HOMES = {
+    "restore": "likeness.api",
+    "Restoration": "likeness.api",
+    "load": "likeness.methods",
+    "compare": "likeness.study.compare",
+    "Comparison": "likeness.study.compare",
+}
 
 
 def __getattr__(name: str) -> Any:  # heavy things are loaded on first use

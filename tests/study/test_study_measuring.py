@@ -91,7 +91,7 @@ def test_a_metric_without_what_it_needs_says_so(command: Command, faces: Path, m
     assert metric not in found["values"][0]
 
 
-@pytest.mark.parametrize("metric", ["lpips-vgg", "fid", "kid", "deg", "lmd", "arcface-cosine", "dists", "nima"])
+@pytest.mark.parametrize("metric", ["lpips-vgg", "fid", "kid", "deg", "lmd", "arcface-cosine", "dists", "niqe", "nima"])
 def test_a_metric_without_weights_is_never_a_number(command: Command, faces: Path, blurred: Path, metric: str) -> None:
     found = measured(command, blurred, "--truth", faces, "--aligned", "--metrics", metric)
     assert set(found["metrics"][metric]) >= {"unavailable", "source"}
@@ -159,13 +159,15 @@ def test_values_are_kept_by_content(
 
 
 def test_csv_and_json_are_written(command: Command, faces: Path, blurred: Path, tmp_path: Path) -> None:
-    ended = command("measure", blurred, "--truth", faces, "--aligned", "--metrics", "psnr,niqe", "-o", tmp_path / "m")
+    ended = command(
+        "measure", blurred, "--truth", faces, "--aligned", "--metrics", "psnr,niqe-faces", "-o", tmp_path / "m"
+    )
     assert ended.status == 0, ended.err
     with (tmp_path / "m" / "values.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     document = json.loads((tmp_path / "m" / "values.json").read_text(encoding="utf-8"))
     assert [float(row["psnr"]) for row in rows] == pytest.approx([r["psnr"] for r in document["values"]], rel=1e-4)
-    assert all(float(row["niqe"]) > 0 for row in rows)
+    assert all(float(row["niqe-faces"]) > 0 for row in rows)
 
 
 def test_consistency_is_high_for_the_truth_and_low_for_another_face(

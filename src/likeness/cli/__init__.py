@@ -5,7 +5,20 @@ from __future__ import annotations
 import typer
 
 from likeness import __version__
-from likeness.cli import authenticity, bench, dataset, degrade, doctor, identity, measure, models, restore, study, train
+from likeness.cli import (
+    authenticity,
+    bench,
+    compare,
+    dataset,
+    degrade,
+    doctor,
+    identity,
+    measure,
+    models,
+    restore,
+    study,
+    train,
+)
 
 app = typer.Typer(
     name="likeness",
@@ -17,6 +30,7 @@ app = typer.Typer(
 )
 app.command("restore")(restore.restore)
 app.command("degrade")(degrade.degrade)
+app.command("compare")(compare.compare)
 app.command("measure")(measure.measure)
 app.command("authenticity")(authenticity.authenticity)
 app.command("bench")(bench.bench)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,15 +48,20 @@ def _truth(truth: Tensor | None) -> Tensor:
 
 
 def _niqe(card: MetricCard, device: torch.device | str) -> Metric:
-    from likeness.measure.niqe import builtin_model, niqe
+    from likeness.measure.niqe import NiqeModel, builtin_model, niqe
+    from likeness.weights.store import locate
 
-    model = builtin_model()
+    model = NiqeModel.read(locate(card.weights[0])) if card.weights else builtin_model()
 
     def function(pictures: Tensor, _: Tensor | None) -> Tensor:
         values = [niqe(picture.permute(1, 2, 0).cpu().numpy(), model) for picture in pictures]
         return torch.tensor(values, dtype=torch.float64)
 
-    return PictureMetric(card, function, model.source)
+    return PictureMetric(card, function, _fingerprint(model.mean, model.covariance))
+
+
+def _fingerprint(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
 def _lpips(card: MetricCard, device: torch.device | str) -> Metric:
@@ -133,6 +140,7 @@ _LOADED: dict[str, Callable[[MetricCard, torch.device | str], Metric]] = {
     "lpips-vgg": _lpips,
     "dists": _dists,
     "niqe": _niqe,
+    "niqe-faces": _niqe,
     "nima": _nima,
 }
 _PAIRS: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {

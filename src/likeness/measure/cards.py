@@ -10,6 +10,7 @@ _SSIM = "Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004"
 _LPIPS = "Zhang et al., CVPR 2018, version 0.1"
 _PR = "Kynkäänniemi et al., NeurIPS 2019, k = 3, of Inception features (the paper's are VGG16's)"
 _INCEPTION = ("fid-inception",)
+_NIQE = "Mittal, Soundararajan, Bovik, SPL 2013; "
 _TRUTH: tuple[Need, ...] = ("truth",)
 _OTHER: tuple[Need, ...] = ("counterpart",)
 _REFERENCE: tuple[Need, ...] = ("reference",)
@@ -31,7 +32,8 @@ CARDS: tuple[MetricCard, ...] = (
     MetricCard("recall", "recall", True, 0, 1, _PR, _REFERENCE, _INCEPTION),
     MetricCard("iprecision", "iPrecision", True, 0, 1, "papers/003 eq. 11, k = 4", _TRUTH, faces=True),
     MetricCard("irecall", "iRecall", True, 0, 1, "papers/003 eq. 12, k = 4", _TRUTH, faces=True),
-    MetricCard("niqe", "NIQE (ours)", False, 0, inf, "Mittal et al., SPL 2013; our pristine model", digits=2),
+    MetricCard("niqe", "NIQE", False, 0, inf, _NIQE + "the published pristine model", weights=("niqe",), digits=2),
+    MetricCard("niqe-faces", "NIQE (faces)", False, 0, inf, _NIQE + "our model, of synthetic faces", digits=2),
     MetricCard("nima", "NIMA", True, 1, 10, "Talebi, Milanfar, TIP 2018", weights=("nima",), digits=2),
     MetricCard("identity-distance", "identity distance", False, 0, 2, "L2 of the recogniser", _OTHER, faces=True),
     MetricCard("identity-cosine", "identity cosine", True, -1, 1, "cosine of the recogniser", _OTHER, faces=True),
@@ -39,7 +41,9 @@ CARDS: tuple[MetricCard, ...] = (
     MetricCard("adaface-cosine", "AdaFace", True, -1, 1, "AdaFace cosine", _OTHER, ("adaface-ir50",), faces=True),
     MetricCard("deg", "Deg", False, 0, 180, "VQFR's and PMRF's", _TRUTH, ("deg-resnet18",), unit="degrees", digits=2),
     MetricCard("lmd", "LMD", False, 0, inf, "VQFR's and PMRF's", _TRUTH, ("lmd-fan",), unit="pixels", digits=2),
-    MetricCard("sharpness", "gradient energy", True, 0, inf, "share of the truth's; 1 is as sharp", _TRUTH, digits=2),
+    MetricCard(
+        "sharpness", "gradient energy", True, 0, inf, "share of the truth's; 1 is as sharp", _TRUTH, digits=2, target=1
+    ),
     MetricCard(
         "consistency",
         "consistency",

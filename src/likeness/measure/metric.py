@@ -21,7 +21,8 @@ class MetricCard:
     "counterpart" (the truth, or where there is none the degraded picture), "reference" (a set of real pictures),
     "degraded" (the degraded pictures with the manifest of their degradation).
     ``weights``: entries of the catalogue without which it cannot be had. ``faces``: it looks at the aligned face, not
-    at the whole picture. ``digits``: decimals that mean something.
+    at the whole picture. ``digits``: decimals that mean something. ``target``: the best value, where neither the
+    highest nor the lowest is (noise is sharper than any face).
     """
 
     name: str
@@ -35,6 +36,7 @@ class MetricCard:
     faces: bool = False
     unit: str = ""
     digits: int = 3
+    target: float | None = None
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,9 @@ def cell(score: Score) -> str:
 
 
 def heading(card: MetricCard) -> str:
-    """ "PSNR, dB ↑": the arrow points to what is better."""
-    return f"{card.title}{', ' + card.unit if card.unit else ''} {'↑' if card.higher_is_better else '↓'}"
+    """ "PSNR, dB ↑": the arrow points to what is better, or says which value is."""
+    better = f"→ {card.target:g}" if card.target is not None else "↑" if card.higher_is_better else "↓"
+    return f"{card.title}{', ' + card.unit if card.unit else ''} {better}"
 
 
 def as_csv(rows: Sequence[Row], metrics: Sequence[str], **first: str) -> str:

@@ -10,7 +10,7 @@ CARD = MethodCard(
     kind="optimisation",
     stochastic=True,
     options=(
-        # 20 is what the authors' command for super-resolution says; 30, their script's default, is for inversion
+        # 20 is what the authors' command for super-resolution says; their script's default is 30
         Option("codes", 20, 1, 64, "how many latent codes are mixed; time and memory grow with them"),
         Option("layer", 6, 1, 17, "the layer of the generator after which their features are mixed"),
         Option(
