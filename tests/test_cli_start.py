@@ -59,7 +59,10 @@ def test_an_unknown_method_is_one_line(command: Command) -> None:
     assert "nonsense" in ended.lines[0]
 
 
-@pytest.mark.parametrize("name", ["restore", "degrade", "train", "models", "doctor"])
+@pytest.mark.parametrize(
+    "name",
+    "restore compare measure bench authenticity degrade train doctor models dataset identity study".split(),
+)
 def test_every_command_explains_itself(command: Command, name: str) -> None:
     ended = command(name, "--help")
     assert ended.status == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likeness.cli import dataset_make
 from likeness.cli.bar import Bar, bytes_bar
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
@@ -20,6 +21,11 @@ app = typer.Typer(no_args_is_help=True, help="Data sets: of the papers (list, sh
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set; see likeness dataset list.")]
+
+app.command("align")(dataset_make.align)
+app.command("filter")(dataset_make.filter_)
+app.command("split")(dataset_make.split)
+app.command("pack")(dataset_make.pack)
 
 
 @app.command("list")
@@ -140,8 +146,10 @@ def refine(
 def _say_refined(summary: dict[str, Any], output: Path) -> None:
     counts, means = summary["counts"], summary["means_of_refined"]
     typer.echo(f"{output}: {counts['refined']} refined, {counts['kept']} kept as they were, {counts['failed']} failed")
-    if summary["kept"]:
-        typer.echo(f"kept, since another person came out: {', '.join(one['name'] for one in summary['kept'])}")
+    for one in summary["kept"][:10]:
+        typer.echo(f"  kept: {one['name']}: {one['reason']}")
+    if len(summary["kept"]) > 10:
+        typer.echo(f"  and {len(summary['kept']) - 10} more, named in {output / 'summary.json'}")
     for what, name, unit in (
         ("identity distance", "identity_distance", ""),
         ("PSNR to the original", "psnr", " dB"),

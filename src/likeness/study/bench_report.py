@@ -98,7 +98,7 @@ def document(protocol: Protocol, prepared: Prepared, runs: Sequence[Run], gates:
             "notes": protocol.notes,
             "not_measured": list(protocol.unavailable),
         },
-        "data": str(prepared.data),
+        "data": prepared.data.name,
         "pictures": prepared.count,
         "machine": machine(),
         "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

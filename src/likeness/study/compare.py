@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,9 @@ def compare(
     problems = _copy(pictures, folder)
 
     outcomes = []
-    for number, contender in enumerate(contenders):
-        progress(number, len(contenders), f"restoring: {contender.name}")
-        outcomes.append(run_contender(contender, inputs, folder, common, overwrite=overwrite))
+    for contender in contenders:
+        restoring = partial(_progress, progress, f"restoring: {contender.name}")
+        outcomes.append(run_contender(contender, inputs, folder, common, overwrite=overwrite, progress=restoring))
     entries = _measured(pictures, outcomes, wanted, folder, common, cache, progress)
     document = make_document(pictures, entries, wanted, prefer, common, truth is not None, problems)
     sweep_leftovers(folder)
@@ -124,6 +125,10 @@ def compare(
     atomic_write_text(folder / "measure.json", json.dumps(_means(document), indent=1, ensure_ascii=False) + "\n")
     atomic_write_text(folder / "index.html", page(document, folder, shown))
     return Comparison(folder, document)
+
+
+def _progress(progress: Progress, what: str, done: int, total: int) -> None:
+    progress(done, total, what)
 
 
 def split_methods(text: str) -> list[str]:
@@ -236,9 +241,7 @@ def _measured(
         def measure(items: list[Item], what: str) -> Measurement | None:
             if not items:
                 return None
-            return measure_items(
-                items, metrics, views, extractors, kept, progress=lambda done, total: progress(done, total, what)
-            )
+            return measure_items(items, metrics, views, extractors, kept, progress=partial(_progress, progress, what))
 
         inputs = [Item(p.name, output / p.copies[INPUTS], p.truth) for p in pictures if INPUTS in p.copies]
         entries = [Entry(None, None, measure(inputs, "measuring: input"))]
