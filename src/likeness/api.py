@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from likeness import provenance
+from likeness.memory import sha256
 from likeness.photo import Photo, PhotoError, read_photo, write_photo
 from likeness.pipeline import Session, Settings, restore_photo, spread
 from likeness.results import FaceResult, PhotoResult
@@ -24,13 +27,14 @@ class Restoration:
     """A restored photo with its evidence. In a notebook it shows itself, before and after.
 
     ``before``, ``after``: the photos; ``result``: the record, with one entry per face; ``samples``: for each
-    restored face (K, 512, 512, 3) float32 in [0, 1].
+    restored face (K, 512, 512, 3) float32 in [0, 1]; ``provenance``: what is written with it of how it was made.
     """
 
     before: Photo
     after: Photo
     result: PhotoResult
     samples: tuple[np.ndarray, ...]
+    provenance: Mapping[str, str] | None = None
 
     @property
     def image(self) -> np.ndarray:
@@ -47,8 +51,12 @@ class Restoration:
         return [spread(list(s)) for s in self.samples]
 
     def save(self, path: str | Path) -> Path:
-        """Write the restored photo with the metadata of the original. Raises PhotoError."""
-        return write_photo(self.after, path)
+        """Write the restored photo with the metadata of the original, and how it was made. Raises PhotoError.
+
+        BMP has no place for metadata.
+        """
+        photo, _ = provenance.stamp(self.after, self.provenance, path)
+        return write_photo(photo, path)
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<li>{html.escape(_in_words(face))}</li>" for face in self.faces) or "<li>no face found</li>"
@@ -64,8 +72,8 @@ def restore(photo: str | Path | np.ndarray | Photo, method: str | None = None, *
     """Restore the faces of one photo.
 
     ``photo``: a path, a Photo, or an array (H, W[, 3 or 4]) uint8, uint16 or float in [0, 1], RGB. ``settings``: the
-    fields of ``pipeline.Settings`` (seed, samples, blend, faces, aligned, device, precision, ...); anything else is
-    an option of the method (``steps=1``). Models stay loaded between calls with equal settings.
+    fields of ``pipeline.Settings`` (seed, samples, blend, faces, aligned, device, precision, provenance, ...);
+    anything else is an option of the method (``steps=1``). Models stay loaded between calls with equal settings.
     Raises PhotoError for a photo that cannot be read, OptionError or ValueError for a wrong setting.
     """
     fields = Settings.__dataclass_fields__
@@ -74,12 +82,14 @@ def restore(photo: str | Path | np.ndarray | Photo, method: str | None = None, *
     session = _session(method, tuple(sorted(chosen.items())), tuple(sorted(options.items())))
     if isinstance(photo, np.ndarray):
         photo = Photo.from_array(photo)
+    made_of = sha256(Path(photo)) if isinstance(photo, (str, Path)) and Path(photo).is_file() else None
     before = read_photo(photo) if isinstance(photo, (str, Path)) else photo
     finished = restore_photo(session, before, str(before.source or "array"))
     if finished.photo is None:  # with aligned=True, a photo that is not square
         raise PhotoError(finished.result.reason)
     samples = tuple(np.stack(face.samples) for face in finished.restored)
-    return Restoration(before, finished.photo, finished.result, samples)
+    facts = provenance.describe(session, finished.result.faces, made_of) if session.settings.provenance else None
+    return Restoration(before, finished.photo, finished.result, samples, facts)
 
 
 @lru_cache(maxsize=2)

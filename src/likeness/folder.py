@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from likeness import __version__, memory
+from likeness import __version__, memory, provenance
 from likeness.memory import Memory
 from likeness.photo import (
     Photo,
@@ -32,6 +32,7 @@ from likeness.photo import (
 from likeness.pipeline import Finished, Session, Settings, spread, stream
 from likeness.results import PhotoResult, Report
 
+Facts = dict[str, str] | None  # what is said of a picture, see `provenance`
 UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brightest
 
 
@@ -79,14 +80,17 @@ def restore_files(
     *,
     overwrite: bool = False,
     progress: Callable[[int, int, dict[str, Any]], None] = lambda done, total, record: None,
+    ready: Callable[[Session], None] = lambda session: None,
 ) -> Report:
     """Restore photos into ``output`` and write ``output/report.json``; the way behind ``likeness restore``.
 
-    ``progress(done, total, record)`` is called after each photo. Raises PhotoError when no input is found or an
+    ``progress(done, total, record)`` is called after each photo; ``ready(session)`` when all is loaded, before
+    anything is written, and what it raises ends it. Raises PhotoError when no input is found or an
     output would replace its input, and what ``Session`` raises; everything else that goes wrong is in the report.
     """
     planned = plan(inputs, output)
     session = Session(settings)
+    ready(session)
     key = _key(session)
     sweep_leftovers(output)
     where = output / memory.FOLDER
@@ -107,7 +111,7 @@ def restore_files(
 
     def write(finished: Finished) -> tuple[Task, dict[str, Any]]:
         task = by_source[finished.result.input]
-        return task, _write(task, finished, output, overwrite)
+        return task, _write(session, task, finished, output, overwrite)
 
     for task, record in stream(session, _jobs(todo), write):
         records[task.stem] = record
@@ -146,49 +150,63 @@ def _key(session: Session) -> str:
     return hashlib.sha256(json.dumps(_describe(session), sort_keys=True).encode()).hexdigest()
 
 
-def _write(task: Task, finished: Finished, output: Path, overwrite: bool) -> dict[str, Any]:
+def _write(session: Session, task: Task, finished: Finished, output: Path, overwrite: bool) -> dict[str, Any]:
     result = finished.result
     try:
         if finished.photo is not None:
-            result = _write_pictures(task, finished, finished.photo, output, overwrite)
+            result = _write_pictures(session, task, finished, finished.photo, output, overwrite)
     except (PhotoError, OSError) as error:
         reason = str(error) if isinstance(error, PhotoError) else f"cannot write {error.filename}: {error.strerror}"
         result = replace(result, output=None, extra_outputs=(), status="failed", reason=reason)
     return result.as_dict()
 
 
-def _write_pictures(task: Task, finished: Finished, photo: Photo, output: Path, overwrite: bool) -> PhotoResult:
+def _write_pictures(
+    session: Session, task: Task, finished: Finished, photo: Photo, output: Path, overwrite: bool
+) -> PhotoResult:
     unchanged = finished.result.status == "kept" and not finished.enlarged
     suffix = task.input.suffix if unchanged else output_suffix(photo)
     target = output / add_suffix(task.stem, suffix)
-    extra = {output / name: pixels for name, pixels in _sample_pictures(task, finished).items()}
+    facts = None
+    if session.settings.provenance:
+        facts = provenance.describe(session, finished.result.faces, memory.sha256(task.input))
+    extra = {output / name: picture for name, picture in _sample_pictures(task, finished, facts).items()}
     names = [path.relative_to(output).as_posix() for path in (target, *extra)]
     foreign = next((n for n in names if (output / n).exists() and not task.memory.owns(n)), None)
     if foreign is not None and not overwrite:
         raise PhotoError(f"{output / foreign} is there already and is not ours: use --overwrite to replace it")
     task.memory.intend(names)
+    notes = tuple(finished.result.notes)
     if unchanged:
         with atomic_path(target) as partial:
             partial.write_bytes(task.input.read_bytes())
     else:
+        photo, remark = provenance.stamp(photo, facts, target)
+        notes += (remark,) if remark else ()
         write_photo(photo, target)
-    for path, pixels in extra.items():
-        write_photo(Photo.from_array(pixels), path)
-    result = replace(finished.result, output=names[0], extra_outputs=tuple(names[1:]))
+    for path, (pixels, of_it) in extra.items():
+        write_photo(provenance.stamp(Photo.from_array(pixels), of_it, path)[0], path)
+    result = replace(finished.result, output=names[0], extra_outputs=tuple(names[1:]), notes=notes)
     task.memory.done(task.input, names, result.as_dict())
     return result
 
 
-def _sample_pictures(task: Task, finished: Finished) -> dict[Path, np.ndarray]:
-    """With ``--samples K``, for each restored face: the K faces, their mean, the map of their spread, by path."""
-    pictures: dict[Path, np.ndarray] = {}
+def _sample_pictures(task: Task, finished: Finished, facts: Facts) -> dict[Path, tuple[np.ndarray, Facts]]:
+    """With ``--samples K``, for each restored face: the K faces, their mean, the map of their spread, by path.
+
+    With each what is said of how it was made (of the map nothing: it shows no face).
+    """
+    pictures: dict[Path, tuple[np.ndarray, Facts]] = {}
     folder = add_suffix(task.stem, ".samples")
     for number, face in enumerate(finished.restored, 1):
         if len(face.samples) > 1:
             for k, sample in enumerate(face.samples, 1):
-                pictures[folder / f"face-{number}-sample-{k}.png"] = sample
-            pictures[folder / f"face-{number}-mean.png"] = np.asarray(np.mean(face.samples, axis=0, dtype=np.float32))
-            pictures[folder / f"face-{number}-uncertainty.png"] = uncertainty_picture(spread(face.samples))
+                of_it = facts and provenance.of_sample(facts, k - 1)
+                pictures[folder / f"face-{number}-sample-{k}.png"] = sample, of_it
+            mean = np.asarray(np.mean(face.samples, axis=0, dtype=np.float32))
+            of_mean = facts and provenance.of_mean(facts, len(face.samples))
+            pictures[folder / f"face-{number}-mean.png"] = mean, of_mean
+            pictures[folder / f"face-{number}-uncertainty.png"] = uncertainty_picture(spread(face.samples)), None
     return pictures
 
 

@@ -67,6 +67,7 @@ class Settings:
     reference: Path | None = None
     hole: str | None = None
     fallback: str | None = None  # the method for faces that lack what `method` needs
+    provenance: bool = True  # written pictures say how they were made
 
     def __post_init__(self) -> None:
         for name, good, want in (

@@ -13,6 +13,7 @@ from likeness.cli.say import FAILED, note, plain_errors, stop
 
 
 def restore(
+    context: typer.Context,
     inputs: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")
     ],
@@ -63,6 +64,13 @@ def restore(
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Weights: a file, or a name of likeness models list.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Method, options and seed as this restored picture says it was made."),
+    ] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance/--no-provenance", help="Say in the pictures how they were made.")
+    ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything again.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
@@ -73,7 +81,8 @@ def restore(
     """
     from likeness.folder import restore_files
     from likeness.methods.progress import listening
-    from likeness.pipeline import Settings
+    from likeness.pipeline import Session, Settings
+    from likeness.provenance import read_provenance
 
     if backend != "torch":
         stop(f"backend {backend!r} is not available in this version; use --backend torch")
@@ -102,9 +111,19 @@ def restore(
             reference=reference,
             hole=hole,
             fallback=fallback,
+            provenance=provenance,
         )
+        made = None if like is None else read_provenance(like)
+        settings = settings if made is None else made.apply(settings, _typed(context))
+
+        def ready(session: Session) -> None:
+            for line in () if made is None else made.check(session):
+                note(line)
+
         with _Bar("restoring") as bar, listening(bar.step):
-            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar.photo)
+            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar.photo, ready=ready)
+        for line in () if made is None else made.others([photo["input"] for photo in report.photos]):
+            note(line)
     for notice in report.notices:
         note(notice)
     for name, reason in report.failures:
@@ -115,6 +134,12 @@ def restore(
         note(_in_words(report.summary(), output))
     if report.failures:
         raise typer.Exit(FAILED)
+
+
+def _typed(context: typer.Context) -> set[str]:
+    """The parameters that stand on the command line, rather than have their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _pairs(texts: list[str]) -> dict[str, float]:

@@ -7,12 +7,15 @@ from .formats import SUPPORTED_SUFFIXES
 from .photo import Photo
 from .read import read_photo
 from .write import output_suffix, write_photo
+from .xmp import Statement, add_statement, read_statements
 
 __all__ = [
     "SUPPORTED_SUFFIXES",
     "Photo",
     "PhotoError",
     "PhotoInput",
+    "Statement",
+    "add_statement",
     "add_suffix",
     "assign_outputs",
     "atomic_path",
@@ -21,6 +24,7 @@ __all__ = [
     "find_photos",
     "output_suffix",
     "read_photo",
+    "read_statements",
     "sweep_leftovers",
     "write_photo",
 ]

@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 
 ORIENTATION = 0x0112
+EXIF_IFD, USER_COMMENT = 0x8769, 0x9286
 _INTEGER = {1: "B", 3: "H", 4: "I"}  # TIFF type -> struct letter
 
 
@@ -119,3 +120,63 @@ def count_ifds(data: bytes) -> int:
         seen.add(ifd.count_at)
         ifd = read_ifd(data, ifd.next_ifd) if ifd.next_ifd else None
     return max(1, len(seen))
+
+
+def has_text(data: bytes | None, tag: int) -> bool:
+    """Whether the first directory has a text `tag` that is not blank."""
+    return bool(_value(data or b"", read_ifd(data or b""), tag).strip(b" \0"))
+
+
+def user_comment(data: bytes | None) -> bytes | None:
+    """The UserComment, with the 8 bytes of its character code; None when there is none."""
+    return _value(data or b"", _exif_ifd(data or b""), USER_COMMENT) or None
+
+
+def with_user_comment(data: bytes | None, comment: bytes) -> bytes | None:
+    """`data` (None: a new payload) with this UserComment, its character code included; None when `data` is damaged.
+
+    What is there keeps its position: the directory that gets another entry is written again at the end.
+    """
+    first, sub = read_ifd(data or b""), _exif_ifd(data or b"")
+    if (data and (first is None or first.big)) or (first and sub is None and EXIF_IFD in first.entries):
+        return None
+    order = first.order if first else "<"
+    patched = bytearray(data or b"II*\0\0\0\0\0")
+
+    def append(piece: bytes) -> int:
+        patched.extend(bytes(len(patched) % 2))
+        patched.extend(piece)
+        return len(patched) - len(piece)
+
+    def directory(old: Ifd | None, tag: int, kind: int, count: int, value: int) -> int:
+        entries = {} if old is None else {t: bytes(patched[e : e + 12]) for t, (_, e, _) in old.entries.items()}
+        entries[tag] = struct.pack(order + "HHII", tag, kind, count, value)
+        body = b"".join(entries[t] for t in sorted(entries))
+        return append(
+            struct.pack(order + "H", len(entries)) + body + struct.pack(order + "I", old.next_ifd if old else 0)
+        )
+
+    exif_at = directory(sub, USER_COMMENT, 7, len(comment), append(comment))
+    if first is not None and EXIF_IFD in first.entries:
+        struct.pack_into(order + "HHII", patched, first.entries[EXIF_IFD][1], EXIF_IFD, 4, 1, exif_at)
+    else:
+        struct.pack_into(order + "I", patched, 4, directory(first, EXIF_IFD, 4, 1, exif_at))
+    return bytes(patched)
+
+
+def _exif_ifd(data: bytes) -> Ifd | None:
+    first = read_ifd(data)
+    if first is None or first.big or EXIF_IFD not in first.entries:
+        return None
+    return read_ifd(data, struct.unpack_from(first.order + "I", data, first.entries[EXIF_IFD][2])[0])
+
+
+def _value(data: bytes, ifd: Ifd | None, tag: int) -> bytes:
+    """The bytes of a value of single bytes or characters; empty when there is none."""
+    if ifd is None or ifd.big or tag not in ifd.entries or ifd.entries[tag][0] not in (1, 2, 7):
+        return b""
+    _, entry, at = ifd.entries[tag]
+    (count,) = struct.unpack_from(ifd.order + "I", data, entry + 4)
+    if count > 4:
+        (at,) = struct.unpack_from(ifd.order + "I", data, at)
+    return data[at : at + count]

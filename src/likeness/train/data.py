@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from likeness.degrade import apply_steps, get_recipe
 from likeness.degrade.damage import misalign
+from likeness.train.augment import draw_ageing, occlude_face, shift_tone
 from likeness.train.pictures import SIDE, Pictures
 from likeness.train.recipe import CLEAN, DataConfig
 
@@ -38,11 +39,18 @@ class Pairs(Dataset[dict[str, Tensor]]):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, number])
         picture = self.pictures[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.pictures) - 1)]
+        extra = np.random.default_rng([self.seed, number, 1])  # of its own: the rest of sample n stays as it is
+        if extra.random() < self.config.occlude:
+            picture = occlude_face(np.asarray(picture, np.float32) / np.float32(255.0), extra)
         clean, top, left = self._crop(picture, rng)
+        if self.config.tone:
+            clean = shift_tone(clean, extra, self.config.tone)
         name = self.names[min(int(np.searchsorted(self.mixture, rng.random())), len(self.names) - 1)]
         degraded = clean
         if name != CLEAN:
             steps = get_recipe(name).draw(rng, *clean.shape[:2])
+            if extra.random() < self.config.age:
+                steps = draw_ageing(extra) + steps
             degraded = apply_steps(clean, steps)
             clean = apply_steps(clean, [s for s in steps if s.op in TONE])
         return {"degraded": _tensor(degraded), "clean": _tensor(clean), "place": _place(top, left, self.config.crop)}
@@ -54,17 +62,22 @@ class Pairs(Dataset[dict[str, Tensor]]):
         if rng.random() < self.config.misalign:
             shift = rng.normal(0, 6, 2)
             turn, scale = float(rng.normal(0, 2)), float(np.exp(rng.normal(0, 0.03)))
-            whole = np.ascontiguousarray(picture, np.float32) / np.float32(255.0)
+            whole = _unit(picture)
             picture = misalign(whole, float(shift[0]), float(shift[1]), turn, scale)
         crop = self.config.crop
         top, left = (int(rng.integers(0, (SIDE - crop) // CELL + 1)) * CELL for _ in range(2))
-        image = np.ascontiguousarray(picture[top : top + crop, left : left + crop])
-        image = image if image.dtype == np.float32 else image.astype(np.float32) / np.float32(255.0)
+        image = _unit(picture[top : top + crop, left : left + crop])
         j = self.config.jitter
         if j:
             gain = np.exp(rng.normal(0, j)) * np.exp(rng.normal(0, j / 3, 3))
             image = np.clip(image * gain.astype(np.float32), 0.0, 1.0)
         return image, top, left
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    """uint8, or float32 in [0, 1] -> contiguous float32 in [0, 1]."""
+    image = np.ascontiguousarray(picture)
+    return image if image.dtype == np.float32 else image.astype(np.float32) / np.float32(255.0)
 
 
 def _tensor(image: np.ndarray) -> Tensor:

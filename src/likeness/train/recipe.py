@@ -38,6 +38,9 @@ class DataConfig(_Strict):
     mixture: dict[str, float] = Field(default={"idm": 1.0}, description="degradation recipe (or 'clean') to weight")
     jitter: float = Field(0.1, ge=0, le=0.5, description="random exposure and colour of the clean picture")
     misalign: float = Field(0.0, ge=0, le=1, description="probability of a slightly wrong alignment")
+    tone: float = Field(0.0, ge=0, le=0.5, description="random contrast, saturation and gamma of the clean picture")
+    occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
+    age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print before it is degraded; not of 'clean'")
     cache: Path | None = Field(None, description="decoded pictures are kept in this .npy file")
     workers: int = Field(1, ge=0, le=64)
 
