@@ -155,7 +155,7 @@ CARD = MethodCard(
 
 
 class Pattern:
-    """Adds ``amount`` (else that of the options) times a chequered pattern that the seed moves a little, in the middle of the crop."""
+    """Adds ``amount`` (default: the option's) times a chequered pattern in the middle; the seed moves it a little."""
 
     card = CARD
     fingerprint = "0" * 64

@@ -82,8 +82,8 @@ def restore(photo: str | Path | np.ndarray | Photo, method: str | None = None, *
     session = _session(method, tuple(sorted(chosen.items())), tuple(sorted(options.items())))
     if isinstance(photo, np.ndarray):
         photo = Photo.from_array(photo)
-    made_of = sha256(Path(photo)) if isinstance(photo, (str, Path)) and Path(photo).is_file() else None
     before = read_photo(photo) if isinstance(photo, (str, Path)) else photo
+    made_of = sha256(Path(photo)) if isinstance(photo, (str, Path)) else None
     finished = restore_photo(session, before, str(before.source or "array"))
     if finished.photo is None:  # with aligned=True, a photo that is not square
         raise PhotoError(finished.result.reason)

@@ -18,6 +18,7 @@ from likeness.cli import (
     restore,
     study,
     train,
+    video,
 )
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("restore")(restore.restore)
+app.command("video")(video.video)
 app.command("degrade")(degrade.degrade)
 app.command("compare")(compare.compare)
 app.command("measure")(measure.measure)

@@ -17,7 +17,7 @@ from likeness.cli.say import FAILED, note, plain_errors, stop
 if TYPE_CHECKING:
     from likeness.study.datasets import Dataset
 
-app = typer.Typer(no_args_is_help=True, help="Data sets: of the papers (list, show, fetch), and yours (refine).")
+app = typer.Typer(no_args_is_help=True, help="Data sets: of the papers (list, show, fetch), and your own.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set; see likeness dataset list.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from likeness.cli.bar import Bar
+from likeness.cli.options import option_pairs
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
 
@@ -88,7 +89,7 @@ def restore(
         stop(f"backend {backend!r} is not available in this version; use --backend torch")
     options: dict[str, Any] = {"steps": steps, "seconds": seconds, "fidelity": fidelity}
     with plain_errors():
-        options.update(_pairs(option or []))
+        options.update(option_pairs(option or []))
         settings = Settings(
             method=method,
             options={name: value for name, value in options.items() if value is not None},
@@ -122,7 +123,8 @@ def restore(
 
         with _Bar("restoring") as bar, listening(bar.step):
             report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar.photo, ready=ready)
-        for line in () if made is None else made.others([photo["input"] for photo in report.photos]):
+        read = [photo["input"] for photo in report.photos if photo["status"] != "failed"]
+        for line in () if made is None else made.others(read):
             note(line)
     for notice in report.notices:
         note(notice)
@@ -140,19 +142,6 @@ def _typed(context: typer.Context) -> set[str]:
     """The parameters that stand on the command line, rather than have their defaults."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-def _pairs(texts: list[str]) -> dict[str, float]:
-    pairs = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        try:
-            pairs[name] = float(value)
-        except ValueError:
-            separator = ""
-        if not (name and separator):
-            raise ValueError(f"--option looks like NAME=NUMBER, got {text!r}")
-    return pairs
 
 
 def _in_words(summary: dict[str, Any], output: Path) -> str:

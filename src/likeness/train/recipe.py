@@ -40,7 +40,7 @@ class DataConfig(_Strict):
     misalign: float = Field(0.0, ge=0, le=1, description="probability of a slightly wrong alignment")
     tone: float = Field(0.0, ge=0, le=0.5, description="random contrast, saturation and gamma of the clean picture")
     occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
-    age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print before it is degraded; not of 'clean'")
+    age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print, but not of 'clean'")
     cache: Path | None = Field(None, description="decoded pictures are kept in this .npy file")
     workers: int = Field(1, ge=0, le=64)
 

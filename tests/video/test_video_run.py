@@ -1,0 +1,146 @@
+"""Whole runs: kill and go on, done twice, whose output it is, and what flickers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import scenes
+
+av = pytest.importorskip("av", reason="needs PyAV: the extra video")
+
+import clips  # noqa: E402
+
+from conftest import FRAMES, Made  # noqa: E402
+from likeness.pipeline import Settings  # noqa: E402
+from likeness.video import VideoError, VideoSettings  # noqa: E402
+from likeness.video.run import report_path, restore_video  # noqa: E402
+
+
+def test_the_report_tells_each_face(made: Made) -> None:
+    report = made.report
+    track = report["tracks"][0]
+    assert (track["first_frame"], track["last_frame"], track["restored"]) == (0, FRAMES - 1, FRAMES)
+    assert report["summary"]["faces"]["failed"] == 0
+    assert 0 < track["mean_identity_distance"] < 1.5
+    assert track["flicker"]["pairs"] == FRAMES - 1
+    assert track["flicker"]["ratio"] > 0
+    assert report["problems"] == []
+    assert report_path(made.output).exists()
+    assert not list(made.output.parent.glob(".likeness*"))
+
+
+def test_the_preview_is_a_strip_before_and_after(made: Made) -> None:
+    strip = np.asarray(Image.open(made.source.parent / "strip.png").convert("RGB")).astype(int)
+    assert strip.shape == (2 * 256 + 4, 8 * 260 - 4, 3)
+    for left in range(0, 8 * 260, 260):
+        top, bottom = strip[:256, left : left + 256], strip[260:, left : left + 256]
+        assert np.abs(top - bottom)[100:150, 100:150].mean() > 8  # the face has the pattern
+        assert np.abs(top - bottom)[240:, :].mean() < 5
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_and_run_again_is_as_never_killed(made: Made, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole" / "out.mp4", tmp_path / "killed" / "out.mp4"
+    process = clips.start(made.source, whole)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err.decode()
+    process = clips.start(made.source, out)
+    deadline = time.monotonic() + 300
+    while not list(out.parent.glob(".likeness-video-*/segment-00001.json")):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert not out.exists()
+    first = next(out.parent.glob(".likeness-video-*/segment-00000.bin"))
+    written = first.stat().st_mtime_ns
+
+    process = clips.start(made.source, out)
+    while process.poll() is None and first.exists():
+        assert not first.exists() or first.stat().st_mtime_ns == written  # not done twice
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err.decode()
+    before, after = clips.decoded(whole), clips.decoded(out)
+    assert len(after) == FRAMES
+    for (pts, a), (pts_again, b) in zip(before, after, strict=True):
+        assert pts == pts_again
+        np.testing.assert_array_equal(a, b)
+    assert out.read_bytes() == whole.read_bytes()
+    assert not list(out.parent.glob(".likeness*"))
+
+
+def test_done_and_intact_is_not_done_twice_and_foreign_files_stay(made: Made, tmp_path: Path) -> None:
+    source = clips.write(tmp_path / "in.mp4", lambda k: clips.moved(k, 40), clips.times(2))
+    out, method = tmp_path / "out.mp4", scenes.Pattern(0.2)
+    first = restore_video(source, out, restorer=method)
+    assert method.calls == 2
+    assert restore_video(source, out, restorer=method) == first
+    assert method.calls == 2
+    restore_video(source, out, Settings(seed=1), restorer=method)  # ours: may be replaced
+    assert method.calls == 4
+    out.write_bytes(b"mine")
+    with pytest.raises(VideoError, match="not ours: use --overwrite"):
+        restore_video(source, out, restorer=method)
+    assert out.read_bytes() == b"mine"
+    restore_video(source, out, restorer=method, overwrite=True)
+    assert len(clips.decoded(out)) == 2
+    with pytest.raises(VideoError, match="own restoration"):
+        restore_video(source, source, restorer=method, overwrite=True)
+    report_path(out).write_text("mine")
+    with pytest.raises(VideoError, match="not ours"):
+        restore_video(source, out, restorer=method)
+
+
+def test_the_same_noise_flickers_less_than_fresh_noise(tmp_path: Path) -> None:
+    source = clips.write(tmp_path / "in.mp4", lambda k: clips.moved(k, 80), clips.times(6), sound=False)
+    ratios = {}
+    for noise in ("track", "frame"):
+        how = VideoSettings(noise=noise, smooth=0.0)
+        report = restore_video(source, tmp_path / f"{noise}.mp4", video=how, restorer=scenes.Pattern(0.05))
+        ratios[noise] = report["summary"]["flicker"]["ratio"]
+    assert ratios["frame"] > 1.15 * ratios["track"]
+
+
+def test_a_scene_cut_ends_all_tracks(tmp_path: Path) -> None:
+    other = scenes.on_canvas(256, 288, (scenes.portrait(240), 16, 0))[:, ::-1] // 3  # the same face, dark, elsewhere
+    frames = [clips.moved(k, 80) for k in range(3)] + [other] * 3
+    source = clips.write(tmp_path / "in.mp4", frames, clips.times(6), sound=False)
+    report = restore_video(source, tmp_path / "out.mp4", restorer=scenes.Pattern(0.2))
+    assert report["cuts"] == [3]
+    spans = [(t["first_frame"], t["last_frame"]) for t in report["tracks"]]
+    assert spans[0] == (0, 2)
+    assert all(first >= 3 for first, _ in spans[1:])
+    assert len(spans) >= 2
+
+
+def test_faces_that_are_left_out_and_that_fail_are_counted_with_reasons(tmp_path: Path) -> None:
+    source = clips.write(tmp_path / "in.mp4", lambda k: clips.moved(k, 80), clips.times(2), sound=False)
+    small = restore_video(source, tmp_path / "a.mp4", Settings(min_face=250), restorer=scenes.Pattern(0.2))
+    assert small["tracks"][0]["reasons"] == {"smaller than --min-face 250 px": 2}
+    kept = restore_video(source, tmp_path / "b.mp4", Settings(identity_limit=0.0), restorer=scenes.Pattern(0.2))
+    assert kept["tracks"][0]["kept"] == 2
+    broken = restore_video(source, tmp_path / "c.mp4", restorer=scenes.Pattern(float("nan")))
+    assert broken["summary"]["faces"] == {"restored": 0, "kept": 0, "skipped": 0, "failed": 2}
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+
+    peaks = []
+    for count in (150, 1500):
+        source = clips.write(tmp_path / f"{count}.mp4", lambda k: clips.moved(k, 150), clips.times(count))
+        process = clips.start(source, tmp_path / f"out-{count}.mp4")
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < 1.1 * peaks[0], peaks
