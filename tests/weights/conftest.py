@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import file_server
 import pytest
 import yaml
 
+import file_server
 from likeness.weights import catalogue, download
 from likeness.weights.catalogue import Entry
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 import torch
-from file_server import DATA, Server, names_below, sha256
 from torch import nn
 
 import scenes
+from file_server import DATA, Server, names_below, sha256
 from likeness import methods
 from likeness.weights import store
 from likeness.weights.catalogue import Entry, entries

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from file_server import DATA, Behaviour, Server, names_below, sha256
 
+from file_server import DATA, Behaviour, Server, names_below, sha256
 from likeness.weights import download, store
 from likeness.weights.catalogue import Entry
 from likeness.weights.errors import LicenceError, WeightsError

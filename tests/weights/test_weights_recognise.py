@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from file_server import sha256
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from file_server import sha256
 from likeness import methods
 from likeness.methods.card import MethodCard
 from likeness.methods.one_pass import OnePass, load_one_pass

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from file_server import DATA, names_below, sha256
 
+from file_server import DATA, names_below, sha256
 from likeness.weights import store
 from likeness.weights.catalogue import Entry
 from likeness.weights.errors import WeightsError
