@@ -168,7 +168,7 @@ class Pattern:
         """(B, 3, 512, 512) in [0, 1] -> the same, with the pattern."""
         import torch
 
-        chosen = self.card.choose(options)["amount"]
+        chosen = self.card.choose(options).get("amount", 0.2)
         self.calls += 1
         y, x = np.mgrid[0:512, 0:512]
         cells = ((y + 3 * seed) // 32 + x // 32) % 2 * 2.0 - 1
