@@ -179,7 +179,7 @@ class _Run:
                 raise PhotoError(f"{path} and {truth} differ in size")
             try:
                 with torch.inference_mode():
-                    return np.asarray(metric.function(restored, true).double().cpu())
+                    return np.array(metric.function(restored, true).double().cpu().numpy())
             except ValueError as error:  # too small for the metric
                 raise PhotoError(f"{path}: {metric.card.title}: {error}") from error
 
@@ -192,8 +192,8 @@ class _Run:
 
             def compute() -> np.ndarray:
                 view = self.views.face(path, frame) if extractor.faces else self.views.photo(path)
-                vectors: np.ndarray = np.asarray(extractor.extract(view), np.float64)
-                return np.asarray(vectors[0])
+                # a copy: small tensors that are kept lie between large ones that are freed, and the heap grows
+                return np.array(extractor.extract(view)[0], np.float64)
 
             made = key("vector", extractor.name, extractor.version, seen, self.views.sha(path))
             known[path] = self._kept(made, compute)
