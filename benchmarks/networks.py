@@ -36,6 +36,8 @@ def fill(net: nn.Module) -> nn.Module:
                 continue
             if value.ndim >= 2:
                 value.normal_(0, float(np.prod(value.shape[1:])) ** -0.5, generator=rng)
+            elif name.endswith(("weight_u", "weight_v")):  # of spectral norm: zeros would divide by zero
+                value.normal_(generator=rng).div_(value.norm())
             else:
                 value.fill_(1.0 if name.endswith(("weight", "running_var")) else 0.0)
     return net.eval().requires_grad_(False)

@@ -96,8 +96,30 @@ def test_a_metric_without_weights_is_never_a_number(command: Command, faces: Pat
     found = measured(command, blurred, "--truth", faces, "--aligned", "--metrics", metric)
     assert set(found["metrics"][metric]) >= {"unavailable", "source"}
     assert "value" not in found["metrics"][metric]
-    if metric != "nima":  # nobody publishes these
-        assert "likeness models pull" in found["metrics"][metric]["unavailable"]
+    assert "likeness models" in found["metrics"][metric]["unavailable"]
+
+
+def test_weights_of_ones_own_are_used(command: Command, faces: Path, tmp_path: Path) -> None:
+    """NIMA and the published NIQE model have no address: files are brought, and their numbers are numbers."""
+    import torch
+    from safetensors.torch import save_file
+
+    from likeness.measure.niqe import builtin_model
+    from likeness.nets.nima import NIMA
+
+    torch.manual_seed(0)
+    net = NIMA()
+    net.head.weight.data.zero_()
+    net.head.bias.data.copy_(torch.tensor([0.0] * 7 + [50.0] + [0.0] * 2))  # certain of an 8
+    save_file(net.state_dict(), tmp_path / "mine.safetensors")
+    ours = builtin_model()
+    np.savez(tmp_path / "niqe.npz", mu_pris_param=ours.mean[None], cov_pris_param=ours.covariance)
+    for name, file in (("nima", "mine.safetensors"), ("niqe", "niqe.npz")):
+        ended = command("models", "add", name, tmp_path / file)
+        assert ended.status == 0, ended.err
+    rows = measured(command, faces, "--aligned", "--metrics", "nima,niqe,niqe-faces")["values"]
+    assert [row["nima"] for row in rows] == pytest.approx([8.0] * 3, abs=1e-4)
+    assert [row["niqe"] for row in rows] == pytest.approx([row["niqe-faces"] for row in rows])
 
 
 def test_a_picture_without_its_truth_is_named_and_the_rest_is_measured(

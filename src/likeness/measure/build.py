@@ -104,7 +104,17 @@ def _joined(
 
 
 def _nima(card: MetricCard, device: torch.device | str) -> Metric:
-    raise WeightsError("no weights of NIMA are published, and none are here")
+    from likeness.measure.nima import nima_ratings
+    from likeness.nets.nima import NIMA
+    from likeness.weights.checkpoint import fill_strict, read_checkpoint
+    from likeness.weights.digest import fingerprint
+    from likeness.weights.store import locate
+
+    path = locate(card.weights[0])
+    net = NIMA()
+    fill_strict(net, read_checkpoint(path), str(path))
+    net = net.eval().requires_grad_(False).to(device)
+    return PictureMetric(card, lambda a, _: nima_ratings(net, a.to(device)).score, fingerprint(path))
 
 
 def _share(restored: Tensor, truth: Tensor) -> float:
