@@ -15,7 +15,8 @@ import yaml
 from likeness.weights.catalogue import HELPERS, default_entry, entries, entry, find, read_catalogue
 from likeness.weights.errors import WeightsError
 
-OTHER_SOURCES = {"yunet"}  # OpenCV's zoo
+# OpenCV's zoo, and the packs of insightface's releases
+OTHER_SOURCES = {"yunet", "sface", "scrfd-10g", "arcface-buffalo-l", "arcface-antelopev2"}
 PARITY = Path(os.environ.get("LIKENESS_PARITY", Path(__file__).parents[2] / "../shared/parity"))
 METHODS = [
     *("gfpgan", "codeformer", "restoreformer", "restoreformer++", "vqfr", "gpen"),

@@ -28,7 +28,8 @@ class Entry:
     ``method``: the method that it belongs to, or the role of a helper (in ``HELPERS``). ``file``: its name in the
     store, which is the released one wherever that is unique; with ``parts`` it is a folder that holds the files so
     named. ``role``: "net", or what else its method needs ("parser", "dictionary"). ``urls``: where it is
-    fetched, the first that works; empty when a person must get it from ``page``. ``bytes`` and ``sha256``: None when
+    fetched, the first that works; empty when a person must get it from ``page``. ``member``: the addresses give a zip
+    in which, in whatever folder, the file has this name. ``bytes`` and ``sha256``: of the file itself; None when
     nobody has stated them. ``digest``: what else is known of the bytes, "algorithm:hexadecimal", the digest or its
     beginning. ``permits``: what the licence permits, in words. ``default``: the file that its method takes when none
     is named. ``nesting``: where in the file the tensors are. ``network``: constructor options that differ from the
@@ -45,6 +46,7 @@ class Entry:
     page: str
     urls: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    member: str = ""
     role: str = "net"
     bytes: int | None = None
     sha256: str | None = None
@@ -73,6 +75,8 @@ class Entry:
         for name in (self.file, *self.parts):
             if PurePosixPath(name).name != name or "\\" in name or name.startswith("."):
                 self._refuse("file", "a name without folders")
+        if self.member and (self.parts or PurePosixPath(self.member).name != self.member):
+            self._refuse("member", "a name without folders, of one file")
         for url in (self.page, *self.urls):
             if not re.fullmatch(r"https?://\S+", url):
                 self._refuse("page" if url == self.page else "urls", "a web address")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from likeness.weights.catalogue import Entry, entries, find
 from likeness.weights.download import Progress, discard, fetch, mirrored, offline
 from likeness.weights.errors import LicenceError, WeightsError
+from likeness.weights.pack import check_pack, take_out
 from likeness.weights.record import Record, Say, check, home, keep_record, place, read_record
 
 __all__ = [
@@ -100,7 +102,8 @@ def pull(
     partial.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock, Timeout
 
-    lock = FileLock(partial / f"{entry.file}.lock")
+    source = _source(entry)
+    lock = FileLock(partial / f"{source}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -109,10 +112,17 @@ def pull(
     try:
         if _intact(entry, say):  # by the other process, meanwhile
             return place(entry)
-        part = partial / f"{entry.file}.part"
+        part = partial / f"{source}.part"
         found: list[str] = []
+        held = None if entry.member else entry.bytes
+
+        def look(path: Path) -> None:
+            found.append(check_pack(entry, path) if entry.member else check(entry, path))
+
         try:
-            origin = fetch(urls, part, lambda path: found.append(check(entry, path)), entry.bytes, progress)
+            origin = fetch(urls, part, look, held, progress)
+            if entry.member:
+                part, found = _taken_out(entry, part, found)
         except WeightsError as error:
             raise WeightsError(f"{entry.name} could not be fetched: {error}. {by_hand(entry)}") from error
         return _settle(entry, part, found[-1], origin, say)
@@ -206,7 +216,25 @@ def _intact(entry: Entry, say: Say) -> bool:
 
 
 def _addresses(entry: Entry) -> list[str]:
-    return list(entry.urls) if entry.parts else mirrored(entry.file, entry.urls)
+    return list(entry.urls) if entry.parts else mirrored(_source(entry), entry.urls)
+
+
+def _source(entry: Entry) -> str:
+    """The name of the file that is fetched: the zip's, where it comes in one."""
+    return PurePosixPath(urlsplit(entry.urls[0]).path).name if entry.member and entry.urls else entry.file
+
+
+def _taken_out(entry: Entry, pack: Path, found: list[str]) -> tuple[Path, list[str]]:
+    """The file out of the fetched zip, beside it, and its sha256; the zip is removed."""
+    part = take_out(entry, pack, pack.with_name(f"{entry.file}.part"))
+    try:
+        sha256 = check(entry, part)
+    except WeightsError:
+        discard(part)
+        raise
+    finally:
+        discard(pack)
+    return part, [*found, sha256]
 
 
 def _settle(entry: Entry, part: Path, sha256: str, origin: str, say: Say) -> Path:
