@@ -212,10 +212,11 @@ def likeness(*arguments: object, cwd: Path | None = None) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def start(*arguments: object) -> subprocess.Popen[bytes]:
+def start(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """The command line with the method "pattern" added, as a real process that runs on."""
     command = [sys.executable, str(TESTS / "scenes.py"), *map(str, arguments)]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    around = {**environment(), **(env or {})}
+    return subprocess.Popen(command, env=around, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 if __name__ == "__main__":

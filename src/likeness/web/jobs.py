@@ -92,15 +92,20 @@ class Jobs:
         """Queue ``work``, which gets its job and may raise Cancelled or Refused. Raises Refused (429) when full."""
         token = secrets.token_urlsafe(24)
         with self._changed:
-            if self._closing:
-                raise Refused(503, "the studio is being shut down")
-            if len(self._waiting) >= self.limits.waiting:
-                raise Refused(429, f"{len(self._waiting)} jobs are waiting already; try again in a few minutes")
+            self.room()
             job = self._jobs[token] = Job(token, self.folder / token, uploads)
             job.folder.mkdir()
             self._waiting[token] = work
             self._changed.notify_all()
         return job
+
+    def room(self) -> None:
+        """Raises Refused (429) when the queue is full, so that nobody uploads in vain."""
+        with self._changed:
+            if self._closing:
+                raise Refused(503, "the studio is being shut down")
+            if len(self._waiting) >= self.limits.waiting:
+                raise Refused(429, f"{len(self._waiting)} jobs are waiting already; try again in a few minutes")
 
     def get(self, token: str) -> Job:
         """The job so named. Raises Refused (404)."""
