@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import io
+import struct
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from likeness.photo.guard import quiet_pillow
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 SIDE = 512
@@ -55,19 +58,21 @@ def _entries(path: Path) -> list[Entry]:
 
 
 def read_picture(entry: Entry) -> np.ndarray:
-    """Decode to (512, 512, 3) uint8 RGB. Raises ValueError naming the picture when it is not one of that size."""
+    """Decode to (512, 512, 3) uint8 RGB. Raises ValueError naming the picture when it is not one of that size.
+
+    The size is known by the header, before anything is decoded.
+    """
     with entry.path.open("rb") as file:
         if entry.offset >= 0:
             file.seek(entry.offset)
         data = file.read(entry.size)
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
-            array = np.asarray(image.convert("RGB"))
-    except OSError as error:
+        with quiet_pillow(), Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
+            if image.size != (SIDE, SIDE):
+                raise ValueError(f"{entry.path}: {entry.name} is {image.width}x{image.height}, not {SIDE}x{SIDE}")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, struct.error) as error:  # what Pillow raises on damaged files
         raise ValueError(f"{entry.path}: {entry.name} cannot be decoded: {error}") from error
-    if array.shape != (SIDE, SIDE, 3):
-        raise ValueError(f"{entry.path}: {entry.name} is {array.shape[1]}x{array.shape[0]}, not {SIDE}x{SIDE}")
-    return array
 
 
 class Pictures:

@@ -124,13 +124,25 @@ def find(name: str) -> Entry:
 
 def read_catalogue(text: str) -> tuple[Entry, ...]:
     """The entries in ``text`` (YAML). Raises CatalogueError that names the entry."""
+    try:
+        groups = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise CatalogueError(f"the catalogue is no YAML: {' '.join(str(error).split())}") from error
     made: list[Entry] = []
-    for group in yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for group in _list_of_mappings(groups, "groups"):
         shared = {key: value for key, value in group.items() if key != "files"}
-        for one in group["files"]:
+        for one in _list_of_mappings(group.get("files"), "files"):
             made.append(_entry({**shared, **one}))
     _check_together(made)
     return tuple(made)
+
+
+def _list_of_mappings(value: Any, what: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(
+        isinstance(one, dict) and all(isinstance(key, str) for key in one) for one in value
+    ):
+        raise CatalogueError(f"the catalogue's {what} must be a list of names with values")
+    return value
 
 
 def _entry(facts: dict[str, Any]) -> Entry:
