@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 
 import scenes
 from likeness import methods
+
+# Backend "auto" would first export networks; tests that are about it say which one they mean.
+os.environ.setdefault("LIKENESS_BACKEND", "torch")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def restored(command: Command, source: Path, out: Path, *options: object, status
         (["--device", "tpu"], ["tpu", "cpu"]),
         (["--precision", "int3"], ["int3", "fp32"]),
         (["--device", "cpu", "--precision", "fp16"], ["fp16", "bf16"]),
-        (["--backend", "onnx"], ["onnx", "torch"]),
+        (["--backend", "fast"], ["fast", "openvino"]),
         (["--detector", "eyes"], ["eyes", "dlib"]),
         (["--faces", "some"], ["faces", "largest"]),
         (["--samples", "0"], ["samples"]),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from likeness.backends.choose import BACKENDS, versions
+
 EXTRAS = {
     "train": (("accelerate", "tensorboard"), "likeness train"),
     "metrics": (("scikit-image", "scipy"), "metrics beside our own"),
@@ -38,6 +40,7 @@ class Proof:
     seconds: float
     device: str
     precision: str
+    backend: str = "torch"
 
     @property
     def good(self) -> bool:
@@ -65,6 +68,11 @@ def extras() -> list[Extra]:
     ]
 
 
+def backends() -> dict[str, dict[str, str | None]]:
+    """What can compute a method: for each backend the packages that it needs, with their versions or None."""
+    return {name: versions(name) for name in BACKENDS if name != "auto"}
+
+
 def prove() -> Proof:
     """Degrade a drawn face-like picture, restore it, and compare. Raises WeightsError when the weights are damaged."""
     import torch
@@ -83,7 +91,11 @@ def prove() -> Proof:
     restored = out[0].permute(1, 2, 0).cpu().numpy()
     gain = psnr(restored, clean) - psnr(degraded, clean)
     return Proof(
-        gain, seconds, str(getattr(restorer, "device", "")), str(getattr(restorer, "dtype", "")).removeprefix("torch.")
+        gain,
+        seconds,
+        str(getattr(restorer, "device", "")),
+        str(getattr(restorer, "dtype", "")).removeprefix("torch."),
+        getattr(restorer, "backend", "torch"),
     )
 
 

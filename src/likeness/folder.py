@@ -134,6 +134,7 @@ def _describe(session: Session) -> dict[str, Any]:
     del settings["device"], settings["precision"], settings["batch"]
     settings["method"] = session.restorer.card.name
     settings["options"] = session.options
+    settings["backend"] = getattr(session.restorer, "backend", "torch")
     settings["weights"] = str(settings["weights"]) if settings["weights"] else None
     for name in ("landmarks", "reference", "hole"):
         del settings[name]  # what counts is what is in them

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from likeness import parts
+from likeness.backends.choose import BACKENDS
 from likeness.conditions import Condition, Given, find_conditions
 from likeness.faces import (
     Detector,
@@ -61,6 +62,7 @@ class Settings:
     upscaler: str = "lanczos"
     device: str = "auto"
     precision: str = "auto"
+    backend: str = "auto"  # what computes the method, see `likeness.methods.load`
     batch: int = 0  # 0: chosen by the device
     weights: str | Path | None = None  # a file, or a name in the catalogue
     landmarks: Path | None = None  # these three: what some methods need, see `likeness.conditions`
@@ -76,6 +78,7 @@ class Settings:
             ("faces", self.faces in ("all", "largest"), "all or largest"),
             ("min_face", self.min_face >= 0, "at least 0"),
             ("seed", 0 <= self.seed < 2**63 - 64, "in [0, 2^63 - 64)"),
+            ("backend", self.backend in BACKENDS, f"one of {', '.join(BACKENDS)}"),
             ("batch", 0 <= self.batch <= 256, "in [0, 256]"),
             ("scale", self.scale in parts.SCALES, f"one of {parts.SCALES}"),
             ("identity_limit", self.identity_limit is None or self.identity_limit >= 0, "at least 0"),
@@ -130,7 +133,9 @@ class Session:
 
     def __init__(self, settings: Settings | None = None, restorer: Restorer | None = None) -> None:
         s = self.settings = settings or Settings()
-        self.restorer = restorer or load_method(s.method, device=s.device, precision=s.precision, weights=s.weights)
+        self.restorer = restorer or load_method(
+            s.method, device=s.device, precision=s.precision, weights=s.weights, backend=s.backend
+        )
         self.options = self.restorer.card.choose(s.options)
         device = getattr(self.restorer, "device", "cpu")
         self.detector: Detector | None = None if s.aligned else parts.find_detector(s.detector, device)
@@ -151,7 +156,12 @@ class Session:
             return None
         if not self.conditions:
             raise OptionError(f"{self.restorer.card.name} needs nothing that could be missing: omit --fallback")
-        fallback = load_method(s.fallback, device=s.device, precision=s.precision)
+        fallback = load_method(
+            s.fallback,
+            device=s.device,
+            precision=s.precision,
+            backend="torch" if s.backend == "torch" else "auto",  # another method may not have that backend
+        )
         if fallback.card.needs:
             raise OptionError(f"{s.fallback} cannot be the fallback: it needs {' and '.join(fallback.card.needs)}")
         return fallback

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness import __version__
+from likeness.backends.choose import BACKENDS
 from likeness.memory import sha256
 from likeness.photo import Photo, Statement, add_statement, read_photo, read_statements
 
@@ -60,6 +61,7 @@ def describe(session: Session, faces: Sequence[FaceResult], input_sha256: str | 
         "fallback_sha256": fallback.fingerprint if fallback else None,
         "precision": _WRITTEN_AS.get(str(getattr(restorer, "dtype", "")).removeprefix("torch.")),
         "device": getattr(getattr(restorer, "device", None), "type", None),
+        "backend": getattr(restorer, "backend", "torch"),
         "given": {one.name: _digest(one.describe()) for one in session.conditions} or None,
         "input_sha256": input_sha256,
         **{status: statuses.count(status) for status in ("restored", "kept", "skipped", "failed")},
@@ -105,6 +107,7 @@ class Provenance:
     settings: dict[str, Any] = field(default_factory=dict)
     fallback_sha256: str | None = None
     device: str | None = None
+    backend: str = "torch"
     given: dict[str, str] = field(default_factory=dict)
     input_sha256: str | None = None
     samples: int = 1
@@ -131,7 +134,17 @@ class Provenance:
         entry = name_of(self.weights_sha256)
         if method == self.method and weights is None and entry is not None and _is_network(entry, method):
             weights = entry
-        return replace(chosen, method=method, weights=weights, options=dict(self.options), **self.settings)
+        backend = chosen.backend
+        if backend == "auto" and self._computes_here(chosen.device):
+            backend = self.backend
+        changed = {"method": method, "weights": weights, "backend": backend, "options": dict(self.options)}
+        return replace(chosen, **changed, **self.settings)  # type: ignore[arg-type]
+
+    def _computes_here(self, device: str) -> bool:
+        from likeness.backends.choose import FASTEST, missing
+        from likeness.compute import pick_device
+
+        return not missing(self.backend) and (self.backend not in FASTEST or pick_device(device).type == "cpu")
 
     def _agree(self, name: str, chosen: Any, recorded: Any) -> None:
         if chosen != recorded:
@@ -154,6 +167,9 @@ class Provenance:
         device = getattr(getattr(session.restorer, "device", None), "type", None)
         if device != self.device:
             notes.append(f"{self.path} was made on {self.device}, this is {device}: the last bits may differ")
+        backend = getattr(session.restorer, "backend", "torch")
+        if backend != self.backend:
+            notes.append(f"{self.path} was made by {self.backend}, this is {backend}: the last bits may differ")
         if session.options.get("seconds"):
             notes.append(f"{self.path} was made within a time limit for each face: another pace gives other pixels")
         notes += [
@@ -241,6 +257,9 @@ def _parsed(path: Path, facts: Mapping[str, str], times: int) -> Provenance:
     precision = facts.get("precision", "auto")
     if precision not in ("auto", *_WRITTEN_AS.values()):
         raise ValueError(f"precision is {precision!r}")
+    backend = facts.get("backend", "torch")  # files of earlier versions do not say it
+    if backend not in BACKENDS or backend == "auto":
+        raise ValueError(f"backend is {backend!r}")
     return Provenance(
         path=path,
         version=_word(facts, "likeness"),
@@ -250,6 +269,7 @@ def _parsed(path: Path, facts: Mapping[str, str], times: int) -> Provenance:
         settings={**numbers, **words, "precision": precision, "fallback": fallback},
         fallback_sha256=facts.get("fallback_sha256"),
         device=_word(facts, "device") if "device" in facts else None,
+        backend=backend,
         given={str(name): str(value) for name, value in given.items()},
         input_sha256=facts.get("input_sha256"),
         samples=samples,

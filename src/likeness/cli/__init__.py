@@ -12,6 +12,7 @@ from likeness.cli import (
     dataset,
     degrade,
     doctor,
+    export,
     identity,
     measure,
     models,
@@ -19,6 +20,7 @@ from likeness.cli import (
     study,
     train,
     video,
+    web,
 )
 
 app = typer.Typer(
@@ -41,6 +43,8 @@ app.add_typer(dataset.app, name="dataset")
 app.add_typer(identity.app, name="identity")
 app.add_typer(study.app, name="study")
 app.add_typer(models.app, name="models")
+app.command("web")(web.web)
+app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 
 

@@ -10,7 +10,7 @@ import typer
 
 from likeness.cli.bar import Bar
 from likeness.cli.options import option_pairs
-from likeness.cli.say import FAILED, note, plain_errors, stop
+from likeness.cli.say import FAILED, note, plain_errors
 
 
 def restore(
@@ -60,7 +60,9 @@ def restore(
     upscaler: Annotated[str, typer.Option(help="lanczos, realesrgan or realesr-general")] = "lanczos",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
-    backend: Annotated[str, typer.Option(help="torch")] = "torch",
+    backend: Annotated[
+        str, typer.Option(help="What computes the networks: auto, torch, compile, onnx or openvino.")
+    ] = "auto",
     batch: Annotated[int, typer.Option(help="Faces restored together; 0 chooses.")] = 0,
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|NAME", help="Weights: a file, or a name of likeness models list.")
@@ -85,8 +87,6 @@ def restore(
     from likeness.pipeline import Session, Settings
     from likeness.provenance import read_provenance
 
-    if backend != "torch":
-        stop(f"backend {backend!r} is not available in this version; use --backend torch")
     options: dict[str, Any] = {"steps": steps, "seconds": seconds, "fidelity": fidelity}
     with plain_errors():
         options.update(option_pairs(option or []))
@@ -106,6 +106,7 @@ def restore(
             upscaler=upscaler,
             device=device,
             precision=precision,
+            backend=backend,
             batch=batch,
             weights=weights,
             landmarks=landmarks,

@@ -57,22 +57,30 @@ def load(
     device: str = "auto",
     precision: str = "auto",
     weights: str | Path | None = None,
+    backend: str = "auto",
 ) -> Restorer:
     """Load a method with its weights, ready to restore; ``method`` and ``weights`` as ``resolve`` takes them.
 
     Precision "auto" is what the method's card says: float32 for published methods, so that their pixels are the
-    authors'; for the built-in one bfloat16 where the hardware has it.
+    authors'; for the built-in one bfloat16 where the hardware has it. Backend "auto" is torch for published methods,
+    too; for the built-in one on a processor the fastest of openvino, onnx and torch that is installed and gives the
+    same pixels (or what the variable LIKENESS_BACKEND says). Its networks are exported once, which takes seconds, and
+    kept.
 
-    Raises OptionError for an unknown method, ComputeError for a device that is not there, WeightsError for weights
-    that are missing or do not fit.
+    Raises OptionError for an unknown method, ComputeError for a device or backend that is not there, WeightsError for
+    weights that are missing or do not fit.
     """
+    from likeness.backends.choose import check_name
     from likeness.compute import pick_device, pick_precision
-    from likeness.methods.resolve import resolve
+    from likeness.methods.resolve import BUILT_IN, resolve
+    from likeness.methods.serving import with_backend
 
+    check_name(backend)
     name, path = resolve(method, weights)
     where = pick_device(device)
     dtype = pick_precision(card(name).precision if precision == "auto" else precision, where)
-    return _module(name).load(where, dtype, path)  # type: ignore[no-any-return]
+    restorer: Restorer = _module(name).load(where, dtype, path)
+    return with_backend(restorer, backend, precision, fast=name == BUILT_IN)
 
 
 def networks(method: str) -> dict[str, nn.Module]:

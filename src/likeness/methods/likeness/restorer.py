@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,38 @@ from likeness.diffusion import respaced_gammas, sample
 from likeness.diffusion.ancestral import seeded_noise
 from likeness.methods.likeness.card import CARD
 
+if TYPE_CHECKING:
+    from likeness.backends.graph import Part
+    from likeness.backends.server import Server
+
 
 class LikenessRestorer:
-    """Restores aligned crops. ``fingerprint`` is the sha256 of the weights."""
+    """Restores aligned crops. ``fingerprint`` is the sha256 of the weights, ``backend`` what computes the networks."""
 
     card = CARD
+    backend = "torch"
+    _server: Server | None = None
 
     def __init__(self, net: nn.Module, device: torch.device, dtype: torch.dtype, fingerprint: str) -> None:
         self.device, self.dtype, self.fingerprint = device, dtype, fingerprint
         self.net = net.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def parts(self) -> list[Part]:
+        """Both networks as ``restore`` calls them for one face."""
+        from likeness.backends.graph import Part
+        from likeness.methods.serving import example_picture
+
+        picture = example_picture().to(self.device)
+        none, level = torch.zeros_like(picture), torch.zeros(1, device=self.device)
+        grain = seeded_noise((1, *picture.shape[2:]), [0], self.device)()
+        return [
+            Part("denoiser", self.net.denoiser, (picture, none, level)),
+            Part("sharpener", self.net.sharpener, (picture, picture, grain)),
+        ]
+
+    def serve(self, server: Server) -> None:
+        """From now on the networks are computed by ``server``."""
+        self._server, self.backend = server, server.backend
 
     @torch.inference_mode()
     def restore(self, crops: Tensor, *, seed: int = 0, **options: Any) -> Tensor:
@@ -53,5 +76,7 @@ class LikenessRestorer:
         return restored.add(1).div(2).to(crops)
 
     def _ask(self, part: str, *inputs: Tensor) -> Tensor:
+        if self._server is not None:
+            return self._server(part, getattr(self.net, part), *inputs).clamp(-1, 1)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return self.net(part, *inputs).float().clamp(-1, 1)  # type: ignore[no-any-return]

@@ -126,4 +126,4 @@ def follow(net: PMRFNet, z: Tensor, steps: int) -> Tensor:
     return euler_flow(velocity, z, steps)
 
 
-METHOD = OnePass(CARD, unpack, recognise, run)
+METHOD = OnePass(CARD, unpack, recognise, run, one_call=False)

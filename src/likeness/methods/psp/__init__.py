@@ -22,7 +22,7 @@ def method() -> OnePass:
     from likeness.methods.psp.network import recognise
     from likeness.methods.psp.run import run, unpack
 
-    return OnePass(CARD, unpack, recognise, run)
+    return OnePass(CARD, unpack, recognise, run, one_call=False)
 
 
 def networks() -> dict[str, nn.Module]:
