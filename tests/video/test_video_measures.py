@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
 
 import numpy as np
 import pytest
 
 from likeness.faces import CROP_SIZE, similarity_transform
+from likeness.pipeline import Settings
 from likeness.video import VideoSettings
 from likeness.video.colour import Colour, add_change, to_rgb
 from likeness.video.cuts import is_cut, thumbnail
 from likeness.video.flicker import Flicker, difference
-from likeness.video.smooth import OneEuro, Steady, blend, from_parameters, gate, parameters
+from likeness.video.plan import Course, fades, make_plan
+from likeness.video.smooth import blend, fitted, from_parameters, gate, local_lines, parameters, steadied
+from likeness.video.track import Track
 
 
 def turned(angle: float, side: float, x: float, y: float) -> np.ndarray:
@@ -32,50 +33,86 @@ def test_parameters_are_centre_size_and_turn() -> None:
     np.testing.assert_allclose(from_parameters(parameters(transform)), transform, atol=1e-9)
 
 
-def test_one_euro_follows_its_equations() -> None:
-    still = OneEuro(min_cutoff=1.0, beta=0.0)
-    still(np.array([0.0]), 0.1)
-    share = 1 / (1 + 1 / (2 * math.pi * 1.0 * 0.1))
-    assert still(np.array([1.0]), 0.1)[0] == pytest.approx(share)
-    assert still(np.array([1.0]), 0.1)[0] == pytest.approx(1 - (1 - share) ** 2)
-    moving = OneEuro(min_cutoff=1.0, beta=5.0)
-    moving(np.array([0.0]), 0.1)
-    speed = 1 / (1 + 1 / (2 * math.pi * 0.1)) * 10.0
-    assert moving(np.array([1.0]), 0.1)[0] == pytest.approx(1 / (1 + 1 / (2 * math.pi * (1 + 5 * speed) * 0.1)))
-
-
-def test_one_euro_keeps_what_does_not_move_and_goes_on_from_its_state() -> None:
-    random = np.random.default_rng(1).normal(size=(20, 4))
-    whole, first = OneEuro(), OneEuro()
-    outputs = [whole(values, 1 / 30) for values in random]
-    for values in random[:9]:
-        first(values, 1 / 30)
-    second = OneEuro(state=json.loads(json.dumps(first.state)))
-    for values, wanted in zip(random[9:], outputs[9:], strict=True):
-        np.testing.assert_array_equal(second(values, 1 / 30), wanted)
-    constant = OneEuro()
-    for _ in range(5):
-        np.testing.assert_array_equal(constant(np.full(4, 3.7), 1 / 30), np.full(4, 3.7))
-
-
-def test_steady_calms_trembling_and_follows_motion() -> None:
+def test_local_lines_keep_lines_and_are_symmetric_in_time() -> None:
     random = np.random.default_rng(0)
-    steady, positions, raw = Steady(), [], []
-    for _ in range(90):
-        x, y = 100 + random.normal(0, 1.0, 2)
-        raw.append(x)
-        positions.append(parameters(steady(turned(0.0, 150.0, x, y), 1 / 30))[0])
-    assert np.abs(np.diff(positions[10:])).mean() < 0.35 * np.abs(np.diff(raw[10:])).mean()
-    steady = Steady()
-    for k in range(60):  # a face width a second
-        last = parameters(steady(turned(0.0, 150.0, 5.0 * k, 0.0), 1 / 30))[0]
-    assert abs(last - 5.0 * 59) < 0.04 * 150
+    times = np.cumsum(random.uniform(0.5, 3.0, 60)) / 30  # a variable frame rate
+    line = np.stack([3.0 * times - 1, -times], axis=1)
+    np.testing.assert_allclose(local_lines(times, line, times, 0.2), line, atol=1e-9)
+    noisy = line + random.normal(0, 0.1, line.shape)
+    smooth = local_lines(times, noisy, times, 0.4)
+    assert np.abs(smooth - line).mean() < 0.5 * np.abs(noisy - line).mean()
+    turned_back = local_lines(-times[::-1], noisy[::-1], -times[::-1], 0.4)[::-1]
+    np.testing.assert_allclose(turned_back, smooth, atol=1e-9)  # as much of the future as of the past: no lag
 
 
-def test_steady_does_not_jump_at_half_a_turn() -> None:
-    steady = Steady()
-    angles = [parameters(steady(turned(a, 100, 0, 0), 1 / 30))[3] for a in (3.1, 3.13, -3.13, -3.1)]
-    assert all(abs(math.remainder(b - a, 2 * math.pi)) < 0.1 for a, b in itertools.pairwise(angles))
+def test_one_wrong_detection_does_not_pull_the_alignment() -> None:
+    times = np.arange(40) / 30
+    values = np.random.default_rng(0).normal(0, 0.01, (40, 1))
+    values[20] = 1.0
+    assert abs(local_lines(times, values, times, 0.2)[20, 0]) < 0.02
+    assert abs(local_lines(times, values, times, 0.2, robust=False)[20, 0]) > 0.04
+
+
+def test_steadied_has_the_flows_detail_and_the_detectors_place() -> None:
+    random = np.random.default_rng(0)
+    times = np.arange(90) / 30
+    truth = np.stack([100 + 40 * np.sin(3 * times), 50 + 90 * times, 5 + 0.1 * times, 0.2 * times], axis=1)
+    drift = np.cumsum(random.normal(0, 0.01, truth.shape), axis=0) * [1, 1, 0.001, 0.001]
+    found = truth + random.normal(0, 1, truth.shape) * [1.5, 1.5, 0.01, 0.01]
+    found[30:55] = np.nan  # lost, and the first too
+    found[0] = np.nan
+    got = steadied(times, truth + drift + [8, -5, 0, 0], found)
+    steps = np.abs(np.diff(got - truth, axis=0))[:, :2].mean()
+    assert steps < 0.05
+    assert np.abs(got - truth)[:, :2].mean() < 0.8
+    raw = steadied(times, truth + drift, found, sigma=0.0)
+    np.testing.assert_allclose(raw[60:], found[60:])
+    assert np.abs(np.diff(raw - truth, axis=0))[60:, :2].mean() > 20 * steps
+
+
+def test_a_restoration_comes_and_goes_smoothly_but_for_cuts() -> None:
+    times = np.arange(30) / 30
+    active = np.ones(30, bool)
+    active[:4] = False
+    weights = fades(times, active, (True, True), 0.33)
+    assert not weights[:4].any()
+    assert 0 < weights[4] < 0.05
+    assert (np.diff(weights[3:14]) > 0).all()
+    assert np.abs(np.diff(weights)).max() < 0.2
+    assert (weights[14:] == 1).all()  # a cut follows
+    late = fades(times, np.ones(30, bool), (True, False), 0.33)
+    assert (late[:20] == 1).all()
+    assert 0 < late[-1] < 0.05
+    np.testing.assert_array_equal(fades(times, active, (False, False), 0.0), active)
+
+
+def course(track: Track, **options: object) -> Course:
+    (only,) = make_plan([track], [], 40, Settings(**options), VideoSettings())
+    return only
+
+
+def shrinking() -> Track:
+    """A face of 60 pixels that shrinks to 34 in frames 5 to 34."""
+    track = Track(1, 5, np.zeros(4), (0, 0, 1, 1), 1.0, np.zeros((48, 48), np.uint8))
+    for k in range(30):
+        values = np.array([100.0 + k, 80.0, math.log(60 - 26 * k / 29), 0.0])
+        track.add(1, (5 + k) / 30, values, values)
+    return track
+
+
+def test_a_plan_knows_what_is_left_out_and_why() -> None:
+    small = course(shrinking(), min_face=50)
+    left = sorted(small.reasons)
+    assert left == list(range(left[0], 30))
+    assert np.exp(small.values[left[0], 2]) == pytest.approx(40, abs=1.0)  # 0.8 of the limit once it was large enough
+    assert set(small.reasons.values()) == {"smaller than --min-face 50 px"}
+    assert not small.weight[left].any()
+    assert (small.weight[: left[0]] > 0).all()
+    assert small.weight[left[0] - 1] < 0.05
+    assert not course(shrinking(), min_face=70).weight.any()
+    face = small.face(10)
+    assert face.box[0] < 105 < face.box[2]
+    assert face.size == pytest.approx(60 - 26 * 5 / 29, rel=0.02)
 
 
 def test_blending_happens_where_nothing_moved() -> None:
@@ -90,6 +127,16 @@ def test_blending_happens_where_nothing_moved() -> None:
     assert blended[256, 450, 0] < 1e-6
     noisy = before + np.random.default_rng(0).normal(0, 0.03, before.shape).astype(np.float32)
     assert gate(noisy, before).mean() > 0.9  # noise is no motion
+
+
+def test_a_crop_loses_what_the_video_has_no_pixels_for() -> None:
+    x = np.mgrid[0:512, 0:512][1]
+    fine = np.repeat((0.5 + 0.4 * np.sin(2 * np.pi * x / 3))[..., None], 3, axis=2).astype(np.float32)
+    coarse = np.repeat((0.5 + 0.4 * np.sin(2 * np.pi * x / 40))[..., None], 3, axis=2).astype(np.float32)
+    row = (200, slice(50, -50))
+    assert np.ptp(fitted(fine, 3.0)[row]) < 0.2 * np.ptp(fine[row])
+    assert np.ptp(fitted(coarse, 3.0)[row]) > 0.95 * np.ptp(coarse[row])
+    assert fitted(fine, 1.0) is fine
 
 
 def test_flicker_is_the_mean_change_inside_the_mask() -> None:

@@ -18,9 +18,13 @@ av = pytest.importorskip("av", reason="needs PyAV: the extra video")
 import clips  # noqa: E402
 
 from conftest import FRAMES, Made  # noqa: E402
+from likeness.faces import load_detector  # noqa: E402
 from likeness.pipeline import Settings  # noqa: E402
 from likeness.video import VideoError, VideoSettings  # noqa: E402
+from likeness.video.read import probe  # noqa: E402
 from likeness.video.run import report_path, restore_video  # noqa: E402
+from likeness.video.scan import scan_video  # noqa: E402
+from likeness.video.work import Work  # noqa: E402
 
 
 def test_the_report_tells_each_face(made: Made) -> None:
@@ -101,6 +105,47 @@ def test_done_and_intact_is_not_done_twice_and_foreign_files_stay(made: Made, tm
         restore_video(source, out, restorer=method)
 
 
+def test_a_scan_that_was_interrupted_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = clips.write(tmp_path / "in.mp4", lambda k: clips.degraded(k, 60), clips.times(12), sound=False)
+    clip, detector = probe(source), load_detector("dlib")
+    whole = scan_video(clip, detector, VideoSettings())
+    monkeypatch.setattr("likeness.video.scan.SAVE", 5)
+    work = Work(tmp_path / "out.mp4", "0" * 64)
+    work.begin()
+    for last in (7, 11):
+        seen: list[int] = []
+
+        def step(done: int, total: int, last: int = last, seen: list[int] = seen) -> None:
+            seen.append(done)
+            if done == last:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            scan_video(clip, detector, VideoSettings(), work, step)
+        assert seen[0] == (1 if last == 7 else 6)
+    again = scan_video(clip, detector, VideoSettings(), work)
+    assert [track.as_dict() for track in again.tracks] == [track.as_dict() for track in whole.tracks]
+    assert (again.cuts, again.frames, len(again.tracks)) == (whole.cuts, 12, 1)
+    kept = scan_video(clip, detector, VideoSettings(), work, step)  # whole: nothing is looked at again
+    assert [track.as_dict() for track in kept.tracks] == [track.as_dict() for track in whole.tracks]
+    (work.folder / "scan.json").write_text("broken")
+    assert work.scan() is None
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [("dfdnet", "landmarks"), ("instantrestore", "photographs of the person"), ("difface-inpainting", "a mask")],
+)
+def test_a_method_that_needs_more_than_a_video_is_refused_first(tmp_path: Path, method: str, says: str) -> None:
+    with pytest.raises(VideoError, match=f"^{method} needs {says}.*choose another --method$"):
+        restore_video(tmp_path / "absent.mp4", tmp_path / "out.mp4", Settings(method=method))
+
+
+def test_crops_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="--aligned"):
+        restore_video(tmp_path / "absent.mp4", tmp_path / "out.mp4", Settings(aligned=True))
+
+
 def test_the_same_noise_flickers_less_than_fresh_noise(tmp_path: Path) -> None:
     source = clips.write(tmp_path / "in.mp4", lambda k: clips.moved(k, 80), clips.times(6), sound=False)
     ratios = {}
@@ -134,13 +179,30 @@ def test_faces_that_are_left_out_and_that_fail_are_counted_with_reasons(tmp_path
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+@pytest.mark.timeout(3600)
+def test_the_built_in_method_flickers_little_and_a_control_much(tmp_path: Path) -> None:
+    source = clips.write(tmp_path / "in.mp4", lambda k: clips.degraded(k, 150), clips.times(150), crf=20)
+    report = restore_video(source, tmp_path / "out.mp4")
+    print(f"flicker: {report['summary']['flicker']}; faces: {report['summary']['faces']}")
+    assert len(report["tracks"]) == 1
+    assert report["summary"]["faces"]["restored"] == 150
+    how = VideoSettings(noise="frame", steady=False, smooth=0.0, detect_every=1, hold=0.0, fade=0.0)
+    control = restore_video(source, tmp_path / "control.mp4", Settings(), how)
+    print(f"control: {control['summary']['flicker']}; faces: {control['summary']['faces']}")
+    assert report["summary"]["flicker"]["ratio"] <= 1.10
+    assert control["summary"]["flicker"]["ratio"] > 1.2 * report["summary"]["flicker"]["ratio"]
 
-    peaks = []
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4")
+def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
+    peaks = {}
     for count in (150, 1500):
         source = clips.write(tmp_path / f"{count}.mp4", lambda k: clips.moved(k, 150), clips.times(count))
-        process = clips.start(source, tmp_path / f"out-{count}.mp4")
+        process = clips.start(source, tmp_path / f"out-{count}.mp4", segment=120, detector="middle")
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0
-        peaks.append(usage.ru_maxrss)
-    assert peaks[1] < 1.1 * peaks[0], peaks
+        peaks[count] = usage.ru_maxrss
+    print(f"peak memory in kB by the number of frames: {peaks}")
+    assert peaks[1500] < 1.1 * peaks[150], peaks

@@ -28,7 +28,7 @@ def video(
     faces: Annotated[str, typer.Option(help="all or largest")] = "all",
     min_face: Annotated[float, typer.Option(help="Skip faces smaller than this, in pixels.")] = 32.0,
     blend: Annotated[float, typer.Option(help="Share of the restoration, 0 (the video) to 1.")] = 1.0,
-    smooth: Annotated[float, typer.Option(help="Share of the frame before where nothing moves, 0 to below 1.")] = 0.5,
+    smooth: Annotated[float, typer.Option(help="Share of the frame before where nothing moves, 0 to below 1.")] = 0.7,
     identity_limit: Annotated[
         float | None,
         typer.Option(help="Keep the video's own face when the restored one is farther from it (0.55: another person)."),
@@ -42,6 +42,9 @@ def video(
         Path | None, typer.Option(metavar="FILE", help="A strip of moments before and after, .png or .jpg.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="What computes the networks: auto, torch, compile, onnx or openvino.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
     batch: Annotated[int, typer.Option(help="Faces restored together; 0 chooses.")] = 0,
     weights: Annotated[
@@ -56,7 +59,6 @@ def video(
     run it again: it goes on. Exit status: 0 all good, 1 the video is damaged or some face failed (the report says
     which and why), 2 wrong use.
     """
-    from likeness.methods.progress import listening
     from likeness.pipeline import Settings
     from likeness.video import BrokenVideoError, VideoSettings
     from likeness.video.report import failures
@@ -77,12 +79,13 @@ def video(
             mask=mask,
             device=device,
             precision=precision,
+            backend=backend,
             batch=batch,
             weights=weights,
         )
         how = VideoSettings(smooth=smooth, detect_every=detect_every, codec=codec, crf=crf)
         try:
-            with Bar("restoring") as bar, listening(lambda done, total: None):
+            with Bar("restoring") as bar:
                 report = restore_video(
                     source,
                     output,
@@ -91,6 +94,7 @@ def video(
                     preview=preview,
                     overwrite=overwrite,
                     progress=lambda done, total: bar(done, total or None),  # type: ignore[arg-type]
+                    scanning=lambda done, total: bar(done, total or None, "looking for faces"),  # type: ignore[arg-type]
                 )
         except BrokenVideoError as error:
             stop(str(error), FAILED)

@@ -15,6 +15,7 @@ from likeness.video.errors import need_av
 from likeness.video.flicker import Flicker
 from likeness.video.read import Clip
 from likeness.video.restore import Record, Restoration
+from likeness.video.scan import Scan
 from likeness.video.settings import VideoSettings
 
 STATUSES = ("restored", "kept", "skipped", "failed")
@@ -25,6 +26,7 @@ def describe(session: Session, video: VideoSettings) -> dict[str, Any]:
     """How the video is made: everything that its pixels depend on, but the input."""
     settings = {name: value for name, value in asdict(session.settings).items() if name in _USED}
     settings.update(method=session.restorer.card.name, options=session.options)
+    settings["backend"] = getattr(session.restorer, "backend", "torch")
     settings["weights"] = str(settings["weights"]) if settings["weights"] else None
     return {
         "likeness": __version__,
@@ -63,7 +65,7 @@ def make_report(
     digests: tuple[str, str, str],
     clip: Clip,
     restoration: Restoration,
-    frames: int,
+    seen: Scan,
     problems: Sequence[str],
     notes: Sequence[str],
 ) -> dict[str, Any]:
@@ -84,14 +86,14 @@ def make_report(
         "video": {
             "width": clip.width,
             "height": clip.height,
-            "frames": frames,
+            "frames": seen.frames,
             "time_base": str(clip.time_base),
             "rate": str(clip.rate) if clip.rate else None,
             "pixels": clip.layout,
         },
         "notes": list(notes),
         "problems": list(problems),
-        "cuts": restoration.cuts,
+        "cuts": seen.cuts,
         "summary": {
             "tracks": len(records),
             "faces": {status: sum(record.counts[status] for record in records) for status in STATUSES},

@@ -1,8 +1,8 @@
-"""The faces of frames: followed, restored with the noise of their track, blended in time, pasted, and measured."""
+"""The faces of frames: restored with the noise of their track, blended in time, pasted, and measured."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,23 +10,22 @@ import numpy as np
 
 from likeness.faces import crop_face, identity_distance, paste_face
 from likeness.pipeline import FaceWork, Session
-from likeness.video import cuts, flicker
+from likeness.video import flicker
 from likeness.video.colour import add_change
-from likeness.video.errors import VideoError
 from likeness.video.flicker import Flicker
+from likeness.video.plan import Course
 from likeness.video.read import Clip, Frame
 from likeness.video.settings import VideoSettings
-from likeness.video.smooth import blend, gate
-from likeness.video.track import Track, Tracker
+from likeness.video.smooth import blend, fitted, gate
 
 JUDGE_EVERY = 5  # frames of a track between two looks at its identity, which cost as much as detecting
 MEASURED = 256  # side of the crops in which flicker is measured
-_RELAXED = 0.8  # a track that was large enough may shrink to this share of --min-face before it is left
 
 
 @dataclass
 class Record:
-    """What happened to one track. ``distances``: identity distances to the input, every few frames."""
+    """What happened to one track. distance: the sum of ``looks`` identity distances to the input, every few frames.
+    level: how far the restoration is shown, 0 (kept as it was) to 1; it goes there smoothly."""
 
     number: int
     first: int
@@ -38,6 +37,7 @@ class Record:
     distance: float = 0.0
     farthest: float = 0.0
     kept: str | None = None
+    level: float | None = None
     flicker: Flicker = field(default_factory=Flicker)
 
     def count(self, status: str, reason: str | None = None) -> None:
@@ -59,59 +59,48 @@ class Last:
 
     index: int
     crop: np.ndarray
-    blended: np.ndarray
+    blended: np.ndarray | None
     before: np.ndarray
     after: np.ndarray
 
 
-class Restoration:
-    """Restores frames in their order; ``save`` gives the state from which another goes on exactly as this one."""
+_SAVED = ("crop", "blended", "before", "after")
 
-    def __init__(self, session: Session, clip: Clip, video: VideoSettings) -> None:
-        if session.detector is None:
-            raise VideoError("--aligned is for pictures, not for video")
-        if session.conditions:
-            needs = " and ".join(session.restorer.card.needs)
-            raise VideoError(f"{session.restorer.card.name} needs {needs}, which video cannot give; use another method")
-        self.session, self.clip, self.video = session, clip, video
+
+class Restoration:
+    """Restores frames in their order, along the ``courses`` of their faces; ``save`` gives the state from which another
+    goes on exactly as this one."""
+
+    def __init__(self, session: Session, clip: Clip, video: VideoSettings, courses: list[Course]) -> None:
+        self.session, self.clip, self.video, self.courses = session, clip, video, courses
         self.seed = session.settings.seed
-        self.detector = session.detector
         self.records: dict[int, Record] = {}
-        self.cuts: list[int] = []
         self.moments: list[dict[str, Any]] = []
         self.wanted: set[int] = set()
         self.last: dict[int, Last] = {}
-        self._chosen: int | None = None
-        self._thumbnail: np.ndarray | None = None
-        self.tracker = self._tracker(None)
-
-    def _tracker(self, state: dict[str, Any] | None) -> Tracker:
-        return Tracker(self.detector, self.video.detect_every, self.video.hold, self.video.steady, state)
+        self._ahead = deque(sorted(courses, key=lambda course: (course.first, course.number)))
+        self._there: list[Course] = []
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain data and arrays."""
         state = {
-            "tracker": self.tracker.state,
             "records": [_plain(record) for record in self.records.values()],
-            "cuts": self.cuts,
             "moments": self.moments,
-            "chosen": self._chosen,
             "last": {str(number): last.index for number, last in self.last.items()},
         }
-        arrays = {} if self._thumbnail is None else {"thumbnail": self._thumbnail}
+        arrays = {}
         for number, last in self.last.items():
-            for name in ("crop", "blended", "before", "after"):
-                arrays[f"{name}-{number}"] = getattr(last, name)
+            for name in _SAVED:
+                if getattr(last, name) is not None:
+                    arrays[f"{name}-{number}"] = getattr(last, name)
         return state, arrays
 
     def load(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Go on from what ``save`` gave."""
-        self.tracker = self._tracker(state["tracker"])
         self.records = {record["number"]: Record.from_dict(record) for record in state["records"]}
-        self.cuts, self.moments, self._chosen = state["cuts"], state["moments"], state["chosen"]
-        self._thumbnail = arrays.get("thumbnail")
+        self.moments = state["moments"]
         self.last = {
-            int(number): Last(index, *(arrays[f"{name}-{number}"] for name in ("crop", "blended", "before", "after")))
+            int(number): Last(index, *(arrays.get(f"{name}-{number}") for name in _SAVED))  # type: ignore[arg-type]
             for number, index in state["last"].items()
         }
 
@@ -119,7 +108,9 @@ class Restoration:
         """Restore frames that follow one another, in place; about as many as the method takes at once."""
         pictures = [frame.rgb(self.clip.colour) for frame in frames]
         found = [self._find(frame, pixels) for frame, pixels in zip(frames, pictures, strict=True)]
-        works = [(frame, work) for frame, faces in zip(frames, found, strict=True) for _, work in faces]
+        works = [
+            (frame, work) for frame, faces in zip(frames, found, strict=True) for _, work, weight in faces if weight
+        ]
         batch = self.session.batch if self.video.noise == "track" else 1
         for start in range(0, len(works), batch):
             some = works[start : start + batch]
@@ -129,76 +120,67 @@ class Restoration:
         for frame, pixels, faces in zip(frames, pictures, found, strict=True):
             self._finish(frame, pixels, faces)
 
-    def _find(self, frame: Frame, pixels: np.ndarray) -> list[tuple[int, FaceWork]]:
-        """The faces of a frame that are to be restored, with the numbers of their tracks."""
-        small = cuts.thumbnail(pixels)
-        if self._thumbnail is not None and cuts.is_cut(self._thumbnail, small):
-            self.cuts.append(frame.index)
-            self.tracker.cut()
-        self._thumbnail = small
-        eight = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
-        seen = self.tracker.follow(eight, float(frame.pts * self.clip.time_base))
-        tracks = [track for track, _ in seen]
-        self._choose(tracks)
+    def _find(self, frame: Frame, pixels: np.ndarray) -> list[tuple[Course, FaceWork, float]]:
+        """The faces of a frame, and how much of their restoration is to be shown; 0: only measured."""
+        while self._ahead and self._ahead[0].first <= frame.index:
+            self._there.append(self._ahead.popleft())
+        self._there = [course for course in self._there if course.last >= frame.index]
         works = []
-        for track, found in seen:
-            record = self.records.setdefault(track.number, Record(track.number, frame.index))
+        for course in self._there:
+            k = frame.index - course.first
+            record = self.records.setdefault(course.number, Record(course.number, frame.index))
             record.last = frame.index
-            record.expected += not found
-            face = track.face()
-            reason = self._left_out(track, face.size, record)
-            if reason is None:
-                works.append((track.number, FaceWork(face, crop_face(pixels, face.transform))))
-            else:
-                record.count("skipped", reason)
+            record.expected += not course.found[k]
+            if k in course.reasons:
+                record.count("skipped", course.reasons[k])
+            face = course.face(frame.index)
+            works.append((course, FaceWork(face, crop_face(pixels, face.transform)), float(course.weight[k])))
         return works
 
-    def _choose(self, tracks: list[Track]) -> None:
-        """With --faces largest: one face, and the same one as long as it is there."""
-        if self._chosen not in {track.number for track in tracks}:
-            largest = max(tracks, key=lambda track: track.values[2], default=None)
-            self._chosen = largest.number if largest else None
-
-    def _left_out(self, track: Track, size: float, record: Record) -> str | None:
-        settings = self.session.settings
-        if settings.faces == "largest" and track.number != self._chosen:
-            return "not the largest face"
-        limit = settings.min_face * (_RELAXED if record.counts["restored"] else 1.0)
-        return f"smaller than --min-face {settings.min_face:g} px" if size < limit else None
-
-    def _finish(self, frame: Frame, pixels: np.ndarray, faces: list[tuple[int, FaceWork]]) -> None:
+    def _finish(self, frame: Frame, pixels: np.ndarray, faces: list[tuple[Course, FaceWork, float]]) -> None:
         after = pixels.copy()
-        pasted, boxes = [], []
-        for number, work in faces:
-            record = self.records[number]
+        boxes, shown, masks = [], [], []
+        for course, work, weight in faces:
+            record = self.records[course.number]
+            masks.append(self.session.mask.mask(work.crop))
+            if not weight:
+                continue
             if work.error is not None:
                 record.count("failed", work.error)
                 continue
-            restored = self._blended(number, frame.index, work)
+            restored = self._blended(course.number, frame.index, work)
             reason = self._judge(record, work, restored)
-            mask = self.session.mask.mask(restored)
-            if reason is None:
-                strength = self.session.settings.blend
-                boxes.append(paste_face(after, work.crop, restored, work.face.transform, mask, strength=strength))
+            masks[-1] = self.session.mask.mask(restored)
+            strength = self.session.settings.blend * weight * self._level(record, frame, reason)
+            if strength:
+                ready = fitted(restored, work.face.scale)
+                boxes.append(paste_face(after, work.crop, ready, work.face.transform, masks[-1], strength=strength))
             record.count("restored" if reason is None else "kept", reason)
-            pasted.append((number, work, restored, mask, reason))
+            shown += [work.face.transform.tolist()] if reason is None else []
+            work.samples[0] = restored
         if boxes:  # once for all: faces may overlap
             x0, y0, x1, y1 = (f(edge) for f, edge in zip((min, min, max, max), zip(*boxes, strict=True), strict=True))
             add_change(frame.planes, pixels, after, self.clip.colour, (x0, y0, x1, y1))
-        for number, work, restored, mask, reason in pasted:
-            self._measure(number, frame.index, work, restored, (pixels, after), mask, reason)
-        alive = {track.number for track in self.tracker.tracks}
-        # A frame in the middle of a batch may have tracks that the tracker has ended since.
-        self.last = {n: last for n, last in self.last.items() if n in alive or last.index == frame.index}
+        for (course, work, _), mask in zip(faces, masks, strict=True):
+            self._measure(course.number, frame.index, work, (pixels, after), mask)
+        self.last = {number: last for number, last in self.last.items() if last.index == frame.index}
         if frame.index in self.wanted:
-            shown = [work.face.transform.tolist() for _, work, _, _, reason in pasted if reason is None]
             self.moments.append({"frame": frame.index, "face": shown[0] if shown else None})
+
+    def _level(self, record: Record, frame: Frame, reason: str | None) -> float:
+        """How far the restoration is shown when it is kept back or comes again: not at once."""
+        target = 0.0 if reason else 1.0
+        if record.level is None or not self.video.fade:
+            record.level = target
+        step = float(frame.duration * self.clip.time_base) / (self.video.fade or 1.0)
+        record.level += min(step, max(-step, target - record.level))
+        return min(1.0, max(0.0, record.level))
 
     def _blended(self, number: int, index: int, work: FaceWork) -> np.ndarray:
         """The restored crop, with some of the one before where the input did not change."""
         last = self.last.get(number)
         restored = work.samples[0]
-        if last is None or last.index != index - 1 or not self.video.smooth:
+        if last is None or last.blended is None or last.index != index - 1 or not self.video.smooth:
             return restored
         return blend(restored, last.blended, gate(work.crop, last.crop), self.video.smooth)
 
@@ -219,24 +201,18 @@ class Restoration:
         return record.kept
 
     def _measure(
-        self,
-        number: int,
-        index: int,
-        work: FaceWork,
-        restored: np.ndarray,
-        pictures: tuple[np.ndarray, np.ndarray],
-        mask: np.ndarray,
-        reason: str | None,
+        self, number: int, index: int, work: FaceWork, pictures: tuple[np.ndarray, np.ndarray], mask: np.ndarray
     ) -> None:
         import cv2
 
         before, after = (crop_face(p, work.face.transform, MEASURED) for p in pictures)
         last = self.last.get(number)
-        if last is not None and last.index == index - 1 and reason is None:
+        if last is not None and last.index == index - 1:
             small = cv2.resize(mask, (MEASURED, MEASURED), interpolation=cv2.INTER_AREA)
             changes = [flicker.difference(*pair, small) for pair in ((before, last.before), (after, last.after))]
             self.records[number].flicker.add(*changes)
-        self.last[number] = Last(index, work.crop, restored, before, after)
+        blended = work.samples[0] if work.samples and not work.error else None
+        self.last[number] = Last(index, work.crop, blended, before, after)
 
 
 def _plain(record: Record) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,23 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from likeness.memory import sha256
-from likeness.methods import Restorer
+from likeness.methods import METHODS, Restorer, card
+from likeness.methods.resolve import resolve
 from likeness.photo import atomic_path, atomic_write_text
 from likeness.pipeline import Session, Settings
 from likeness.video import preview as strips
 from likeness.video.encode import Encoder, Packet, check_encoder
 from likeness.video.errors import BrokenVideoError, VideoError
-from likeness.video.read import Clip, Frame, Health, open_video, probe, read_frames
+from likeness.video.plan import make_plan
+from likeness.video.read import Clip, Health, open_video, probe, read_frames
 from likeness.video.report import describe, failures, key_of, make_report
 from likeness.video.restore import Restoration
+from likeness.video.scan import Scan, scan_video
 from likeness.video.settings import VideoSettings
 from likeness.video.work import Work
 from likeness.video.write import check_output, write_video
+
+_NEEDS = {"landmarks": "landmarks of every face", "references": "photographs of the person", "hole": "a mask to fill"}
 
 Progress = Callable[[int, int], None]
 
@@ -42,6 +48,7 @@ def restore_video(
     overwrite: bool = False,
     restorer: Restorer | None = None,
     progress: Progress = lambda done, total: None,
+    scanning: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Restore the faces of ``source`` into ``output``; returns the report, which lies beside it.
 
@@ -49,7 +56,8 @@ def restore_video(
     distance to the input, flicker of input and output. The pictures are upright (a rotation is applied, not noted),
     with the input's times, colour tags and pixel aspect; sound and subtitles are copied. Memory does not grow with the
     length. After a kill the same call goes on behind the last finished segment, to the same result; a result that is
-    there and intact is not made again. ``progress(done, total)`` counts frames, total 0 when unknown.
+    there and intact is not made again. The video is read twice: first faces are looked for (``scanning``), then
+    restored (``progress``); both are called with (frames done, all frames), 0 for all when that is unknown.
 
     Raises VideoError (wrong use), BrokenVideoError (a file without pictures that can be read), and what ``Session``
     raises.
@@ -61,6 +69,7 @@ def restore_video(
         raise VideoError(f"{output} is a folder: name the video to write, such as {output / 'restored.mp4'}")
     if settings.samples > 1 or settings.scale > 1:
         raise VideoError("video takes one sample and the size of the input")
+    check_method(settings, restorer)
     clip = probe(source)
     check_encoder(video.codec, clip)
     check_output(clip, output, video)
@@ -77,7 +86,7 @@ def restore_video(
     work.begin()
     try:
         with FileLock(work.folder / "lock", timeout=0):
-            report = _make(clip, output, session, video, work, (described, key, digest), progress)
+            report = _make(clip, output, session, video, work, (described, key, digest), (scanning, progress))
             if preview is not None:
                 strips.write_preview(source, output, report["moments"], preview)
             atomic_write_text(report_path(output), json.dumps(report, indent=1, ensure_ascii=False) + "\n")
@@ -115,10 +124,15 @@ def _make(
     video: VideoSettings,
     work: Work,
     names: tuple[dict[str, Any], str, str],
-    progress: Progress,
+    progresses: tuple[Progress, Progress],
 ) -> dict[str, Any]:
     described, key, digest = names
-    restoration = Restoration(session, clip, video)
+    scanning, progress = progresses
+    seen = _scan(clip, session, video, work, scanning)
+    if not seen.frames:
+        raise BrokenVideoError(f"{clip.path}: there is no frame in it that can be read; it may be damaged or cut short")
+    courses = make_plan(seen.tracks, seen.cuts, seen.frames, session.settings, video)
+    restoration = Restoration(session, clip, video, courses)
     restoration.wanted = strips.moments(clip.frames)
     segment, state, arrays = work.finished()
     frames, end = 0, 0
@@ -127,7 +141,7 @@ def _make(
         restoration.load(state["restoration"], arrays)
     health = Health()
     reader = read_frames(clip, health, frames)
-    progress(frames, clip.frames)
+    progress(frames, seen.frames)
     while True:
         encoder = Encoder(clip, video.codec, video.crf)
         packets: list[Packet] = []
@@ -136,12 +150,13 @@ def _make(
             some = list(islice(reader, min(session.batch, video.segment - count)))
             if not some:
                 break
-            _restore(restoration, some, clip)
+            with _plainly(clip, f"restoring frame {some[0].index}", "what is done"):
+                restoration.restore(some)
             for frame in some:
                 packets += encoder.add(frame)
             count += len(some)
             end = some[-1].pts + some[-1].duration
-            progress(frames + count, max(clip.frames, frames + count) if clip.frames else 0)
+            progress(frames + count, seen.frames)
         if not count:
             break
         packets += encoder.end()
@@ -151,8 +166,6 @@ def _make(
         segment += 1
         if count < video.segment:
             break
-    if not frames:
-        raise BrokenVideoError(f"{clip.path}: there is no frame in it that can be read; it may be damaged or cut short")
     joined = work.folder / f"joined{output.suffix}"
     with atomic_path(joined) as partial:
         sound_end = write_video(partial, output.suffix, clip, video, work, segment)
@@ -164,19 +177,39 @@ def _make(
     if health.retimed:
         notes.append(f"the times of {health.retimed} frames did not grow and were mended")
     names_, digests = (clip.path, output), (key, digest, written)
-    return make_report(described, names_, digests, clip, restoration, frames, problems, notes)
+    return make_report(described, names_, digests, clip, restoration, seen, problems, notes)
 
 
-def _restore(restoration: Restoration, frames: list[Frame], clip: Clip) -> None:
+def check_method(settings: Settings, restorer: Restorer | None = None) -> None:
+    """Raises VideoError for what needs more than a video gives: aligned pictures, landmarks, references, holes. Before
+    any weights are asked for, where the method is named."""
+    if settings.aligned:
+        raise VideoError("--aligned is for pictures, not for video")
+    name = settings.method if settings.method in METHODS else None
+    if restorer is not None:
+        its = restorer.card
+    else:
+        its = card(name or resolve(settings.method, settings.weights)[0])
+    if its.needs:
+        needs = " and ".join(_NEEDS[need] for need in its.needs)
+        raise VideoError(f"{its.name} needs {needs}, which a video does not come with; choose another --method")
+
+
+def _scan(clip: Clip, session: Session, video: VideoSettings, work: Work, progress: Progress) -> Scan:
+    assert session.detector is not None
+    with _plainly(clip, "looking for faces", "what was found"):
+        return scan_video(clip, session.detector, video, work, progress)
+
+
+@contextmanager
+def _plainly(clip: Clip, doing: str, kept: str) -> Iterator[None]:
     import cv2
 
     try:
-        restoration.restore(frames)
+        yield
     except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
         said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise VideoError(
-            f"{clip.path}: restoring failed at frame {frames[0].index} ({said}); what is done is kept for the next run"
-        ) from error
+        raise VideoError(f"{clip.path}: {doing} failed ({said}); {kept} is kept for the next run") from error
 
 
 def _cut_short(clip: Clip, end: float, sound_end: float) -> list[str]:

@@ -1,54 +1,80 @@
 """Calm what trembles: the alignment of a face over time, and its restored crop.
 
-Source: Casiez, Roussel, Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive
-Systems", CHI 2012.
+Where a face is, is known twice: the detector says it in the picture's own frame, but trembles; the flow from frame to
+frame is exact to a fraction of a pixel, but drifts. So the difference of the two, which is slow, is smoothed, with as
+much of the future as of the past: the alignment has no lag, however fast the face moves.
+
+Source of the smoother: W. S. Cleveland, "Robust Locally Weighted Regression and Smoothing Scatterplots", JASA 1979
+(local lines, bisquare weights), with a Gaussian of time.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from likeness.faces import CROP_SIZE
 from likeness.faces.geometry import apply_transform, invert_transform
 
-MIN_CUTOFF = 0.6  # Hz; how calm a face at rest is
-BETA = 20.0  # how fast the filter follows: Hz for each face width (or radian, or e-fold of size) a second
-SPEED_CUTOFF = 1.0  # Hz, of the speed itself
+SIGMA = 0.4  # seconds, of the smoother
+FINE = 0.04  # seconds, of a last one against the flow's own noise of some hundredths of a pixel
+FIT = 0.35  # pixels of the video, see `fitted`
 GATE_SIGMA = 12.0  # pixels of the 512 frame over which a change of the input is looked for
 GATE = 0.02  # a change of the input's colour (of [0, 1]) at which little of the frame before is left
 
 
-class OneEuro:
-    """The filter for a vector; ``state`` is plain data from which it goes on exactly as before."""
+def local_lines(times: np.ndarray, values: np.ndarray, at: np.ndarray, sigma: float, robust: bool = True) -> np.ndarray:
+    """The smoothed values (M, D) at times ``at`` (M,), from values (N, D) at increasing times (N,), N >= 1.
 
-    def __init__(self, min_cutoff: float = MIN_CUTOFF, beta: float = BETA, state: dict[str, Any] | None = None) -> None:
-        self.min_cutoff, self.beta = min_cutoff, beta
-        self.state: dict[str, Any] = state or {}
+    At each time a line is fitted by least squares with the weights exp(-(dt / sigma)^2 / 2); if ``robust`` twice: the
+    second time a value far from the first fit (6 times the median distance, Cleveland 1979) counts for nothing.
+    Symmetric in time; lines stay lines. Beyond the ends, and in gaps wider than the Gaussian, the nearest values hold.
+    """
+    trust = np.ones(len(times))
+    for last in (False, True) if robust else (True,):
+        wanted = at if last else times
+        fitted = np.empty((len(wanted), values.shape[1]))
+        for i, t in enumerate(wanted):
+            lo, hi = np.searchsorted(times, [t - 3 * sigma, t + 3 * sigma])
+            if hi - lo < 1:
+                near = int(np.argmin(np.abs(times - t)))
+                lo, hi = near, near + 1
+            away = times[lo:hi] - t
+            w = trust[lo:hi] * np.exp(-0.5 * ((away / sigma) ** 2 - float(np.min((away / sigma) ** 2)))) + 1e-12
+            w /= w.sum()
+            mean = float(w @ away)
+            spread = float(w @ (away - mean) ** 2)
+            level = w @ values[lo:hi]
+            if spread > (0.2 * sigma) ** 2 and times[lo] <= t <= times[hi - 1]:
+                level = level - mean * ((w * (away - mean)) @ values[lo:hi]) / spread
+            fitted[i] = level
+        if last:
+            break
+        distance = np.abs(values - fitted).max(axis=1)
+        reach = 6.0 * max(float(np.median(distance)), 1e-4)
+        trust = np.clip(1 - (distance / reach) ** 2, 0, None) ** 2
+    return fitted
 
-    def __call__(self, values: np.ndarray, seconds: float) -> np.ndarray:
-        """The next values (N,), ``seconds`` after the last (above 0) -> the smoothed ones. The first stay as they are.
 
-        Each value has a speed; the faster it is, the higher the cutoff and the smaller the lag (eq. 5 to 9).
-        """
-        values = np.asarray(values, np.float64)
-        if not self.state:
-            self.state = {"values": values.tolist(), "speeds": [0.0] * len(values)}
-            return values
-        last, speeds = np.array(self.state["values"]), np.array(self.state["speeds"])
-        speeds = speeds + _share(SPEED_CUTOFF, seconds) * ((values - last) / seconds - speeds)
-        cutoffs = self.min_cutoff + self.beta * np.abs(speeds)
-        shares = np.array([_share(cutoff, seconds) for cutoff in cutoffs])
-        smoothed = last + shares * (values - last)
-        self.state = {"values": smoothed.tolist(), "speeds": speeds.tolist()}
-        return np.asarray(smoothed)
+def steadied(times: np.ndarray, path: np.ndarray, found: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
+    """The alignment of one face: (N, 4) ``parameters`` for each of its frames.
 
-
-def _share(cutoff: float, seconds: float) -> float:
-    """The weight of the new value in a low-pass with this cutoff (Hz): 1 / (1 + tau / T), tau = 1 / (2 pi f)."""
-    return 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff * seconds))
+    times: (N,) seconds. path: (N, 4) where the flow says it is, from an arbitrary beginning. found: (N, 4) where the
+    detector says it is, rows of NaN where it says nothing; one row at least is not. sigma 0: as detected, only
+    what lies between from the flow.
+    """
+    unit = np.ones(path.shape)
+    unit[:, :2] = np.exp(path[:, 2:3])  # positions in widths of the face, so that all four are alike
+    seen = np.isfinite(found[:, 0])
+    apart = (found[seen] - path[seen]) / unit[seen]
+    if sigma:
+        values = path + unit * local_lines(times[seen], apart, times, sigma)
+        side = math.exp(float(values[:, 2].mean()))
+        alike = np.array([side, side, 1.0, 1.0])
+        return np.asarray(local_lines(times, values / alike, times, FINE, robust=False) * alike)
+    rows = [np.interp(times, times[seen], column) for column in apart.T]
+    return np.asarray(path + unit * np.stack(rows, axis=1))
 
 
 def parameters(transform: np.ndarray) -> np.ndarray:
@@ -70,31 +96,18 @@ def from_parameters(values: np.ndarray) -> np.ndarray:
     return invert_transform(back)
 
 
-class Steady:
-    """Smooths the alignment of one face: positions in widths of the face, sizes as logarithms."""
+def fitted(restored: np.ndarray, scale: float) -> np.ndarray:
+    """The restored crop without what is finer than the pixels of the video, ``scale`` pixels of the crop each.
 
-    def __init__(self, state: dict[str, Any] | None = None) -> None:
-        state = state or {}
-        self._filter = OneEuro(state=state.get("filter"))
-        self._unit: float = state.get("unit", 0.0)
-        self._angle: float = state.get("angle", 0.0)
+    (512, 512, 3) float32 -> the same. Such detail would come and go with the place of the pixels on the moving face:
+    it was the largest part of the flicker. A Gaussian that widens a pixel of the video by 0.35 pixels; as it is when
+    the video shows the face as large as the crop or larger.
+    """
+    import cv2
 
-    def __call__(self, transform: np.ndarray, seconds: float) -> np.ndarray:
-        """The detected similarity -> the smoothed one, ``seconds`` after the last."""
-        values = parameters(transform)
-        if not self._unit:
-            self._unit = math.exp(values[2])  # fixed, so that the units of the filter do not change under it
-        values[3] = self._angle + math.remainder(values[3] - self._angle, 2 * math.pi)  # no jump at half a turn
-        self._angle = float(values[3])
-        values[:2] /= self._unit
-        values = self._filter(values, seconds)
-        values[:2] *= self._unit
-        return from_parameters(values)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Plain data from which it goes on exactly as before."""
-        return {"filter": self._filter.state, "unit": self._unit, "angle": self._angle}
+    if scale <= 1.0:
+        return restored
+    return np.asarray(cv2.GaussianBlur(restored, (0, 0), FIT * math.sqrt(scale**2 - 1)))
 
 
 def gate(crop: np.ndarray, before: np.ndarray) -> np.ndarray:

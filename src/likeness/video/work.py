@@ -1,8 +1,9 @@
 """The hidden folder beside the output from which an interrupted run goes on: ``.likeness-video-<output>-<key>/``.
 
-For each finished segment there is ``segment-00012.bin`` (the packets' bytes, one after another) and
-``segment-00012.json`` (their sizes and times, and the sha256 of all), which is written last; for the last finished one
-also ``state-00012.npz``, what the tracker and the blending must remember. Nothing in it is ever unpickled.
+``scan.json`` holds the faces that were found. For each finished segment there is ``segment-00012.bin`` (the packets'
+bytes, one after another) and ``segment-00012.json`` (their sizes and times, and the sha256 of all), which is written
+last; for the last finished one also ``state-00012.npz``, what the blending must remember. Nothing in it is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -122,6 +123,23 @@ class Work:
         """The times of each segment's packets, without their bytes."""
         for number in range(count):
             yield [row[1] for row in self._about(number)["packets"]]
+
+    def save_scan(self, found: dict[str, Any]) -> None:
+        """Keep what the first pass found so far."""
+        text = json.dumps(found)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        atomic_write_text(self.folder / "scan.json", f"{digest}\n{text}\n")
+
+    def scan(self) -> dict[str, Any] | None:
+        """What ``save_scan`` kept last; None for nothing, or nothing intact."""
+        try:
+            digest, text = (self.folder / "scan.json").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            return None
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            return None
+        found = json.loads(text)
+        return found if isinstance(found, dict) else None
 
     def intend(self, digest: str) -> None:
         """Say which output (its sha256) is about to appear."""
