@@ -85,12 +85,24 @@ def restore_files(
     """Restore photos into ``output`` and write ``output/report.json``; the way behind ``likeness restore``.
 
     ``progress(done, total, record)`` is called after each photo; ``ready(session)`` when all is loaded, before
-    anything is written, and what it raises ends it. Raises PhotoError when no input is found or an
-    output would replace its input, and what ``Session`` raises; everything else that goes wrong is in the report.
+    anything is written, and what it raises ends it. Raises PhotoError when no input is found, an output would
+    replace its input, or another process is restoring into the folder, OSError when nothing can be written there, and
+    what ``Session`` raises; everything else that goes wrong is in the report.
     """
     planned = plan(inputs, output)
     session = Session(settings)
     ready(session)
+    with memory.alone(output):
+        return _restore(planned, output, session, overwrite, progress)
+
+
+def _restore(
+    planned: Sequence[tuple[Path, Path]],
+    output: Path,
+    session: Session,
+    overwrite: bool,
+    progress: Callable[[int, int, dict[str, Any]], None],
+) -> Report:
     key = _key(session)
     sweep_leftovers(output)
     where = output / memory.FOLDER

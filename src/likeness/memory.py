@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from likeness.photo import atomic_write_text
+from filelock import FileLock, Timeout
+
+from likeness.photo import PhotoError, atomic_write_text
 
 FOLDER = ".likeness"
+LOCK = "lock"
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Within it no other process works in the folder ``output``. Raises PhotoError when one does; OSError."""
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PhotoError(f"{output}: another process is restoring into this folder; wait, or choose another") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Memory:

@@ -40,6 +40,8 @@ from likeness.photo import Photo, PhotoError, read_photo
 from likeness.results import FaceResult, PhotoResult
 from likeness.upscale import LanczosUpscaler
 
+# how torch's allocators, oneDNN and C++ say it
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate", "could not create a primitive", "bad_alloc")
 MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestly
 
 
@@ -219,25 +221,48 @@ class Session:
         """Run the method on up to a batch of crops, once for each sample.
 
         A batch always has its full size (the rest is padding), so that a face comes out the same to the last bit
-        whichever faces share its batch.
+        whichever faces share its batch. When the memory does not suffice for a batch, it is halved from then on.
         """
+        began = time.perf_counter()
+        waiting = [faces]
+        while waiting:
+            some = waiting.pop()
+            if len(some) > self.batch:
+                waiting += [some[self.batch :], some[: self.batch]]
+            elif self._lacks_memory(some) and self.batch > 1:
+                self._halve(some)
+                waiting.append(some)
+        for face in faces:
+            face.seconds = (time.perf_counter() - began) / len(faces)
+
+    def _halve(self, faces: list[FaceWork]) -> None:
+        """Smaller batches from now on; these faces are as if they had not been tried, but for a note."""
+        half = self.batch // 2
+        for face in faces:
+            face.samples.clear()
+            face.error = None
+            face.notes.append(f"out of memory with {self.batch} faces at once: {half} at a time")
+        self.batch = half
+        _free_memory()
+
+    def _lacks_memory(self, faces: list[FaceWork]) -> bool:
+        """Restore a batch; whether it failed for want of memory."""
         import torch
 
-        began = time.perf_counter()
-        crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
-        crops[: len(faces)] = [face.crop for face in faces]
-        batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
         restorer, options = self.restorer, {**faces[0].given, **self.options}
         if faces[0].fallback and self.fallback is not None:
             restorer, options = self.fallback, {}
         for sample in range(self.settings.samples):
             try:
+                crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
+                crops[: len(faces)] = [face.crop for face in faces]
+                batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
                 out = restorer.restore(batch, seed=self.settings.seed + sample, **options)
+                pictures = out.permute(0, 2, 3, 1).cpu().numpy()
             except (RuntimeError, MemoryError, OptionError) as error:  # out of memory, landmarks that do not fit
                 for face in faces:
                     face.error = f"{restorer.card.name} failed: {_one_line(error)}"
-                break
-            pictures = out.permute(0, 2, 3, 1).cpu().numpy()
+                return _is_about_memory(error)
             for face, picture in zip(faces, pictures, strict=False):
                 if not np.isfinite(picture).all():
                     face.error = getattr(
@@ -245,8 +270,7 @@ class Session:
                     )
                 else:
                     face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
-        for face in faces:
-            face.seconds = (time.perf_counter() - began) / len(faces)
+        return False
 
     def finish(self, work: PhotoWork) -> Finished:
         """Evidence for every face, and the photo with the restored faces pasted in."""
@@ -345,6 +369,20 @@ def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"
     if not records:
         return "kept", "no face found"
     return "kept", "no face was restored: " + "; ".join(sorted({r.reason or r.status for r in records}))
+
+
+def _is_about_memory(error: BaseException) -> bool:
+    """Whether it says that memory could not be had: torch has a class for it on accelerators only."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
+
+
+def _free_memory() -> None:
+    """Give back what accelerators hold for later."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _one_line(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import browser as chromium
 import scenes
 from likeness.study.compare import compare
 
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-if not (CHROMIUM and DRIVER):
-    pytest.skip("needs chromium and chromedriver", allow_module_level=True)
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+chromium.needed()
 
 SIDE = 160
 BAD_NAME = "<img src=x onerror=alert(1)>"
 RED, BLUE = (200, 40, 40), (40, 40, 200)
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--hide-scrollbars", "--window-size=1200,1600",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium.chromium(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +57,9 @@ def opened(browser: Any, page: Path) -> Any:
     wait(browser, "return document.querySelector('.difference figcaption').textContent.includes('Mean')")
     yield browser
     assert browser.get_log("browser") == []
-    asked = [m for entry in browser.get_log("performance") if (m := request(entry["message"]))]
+    asked = chromium.requested(browser)
     assert asked
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}, asked
-
-
-def request(message: str) -> str | None:
-    import json
-
-    event = json.loads(message)["message"]
-    return event["params"]["request"]["url"] if event["method"] == "Network.requestWillBeSent" else None
 
 
 def wait(browser: Any, script: str) -> None:

@@ -35,6 +35,6 @@ def plain_errors() -> Iterator[None]:
     except PermissionError as error:
         stop(f"permission denied: {error.filename}")
     except OSError as error:  # a full disk, a lost drive
-        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAILED)
     except KeyboardInterrupt:
         stop("stopped; run the same command again to go on", 130)

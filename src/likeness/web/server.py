@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -40,6 +42,13 @@ def names_of(host: str) -> frozenset[str] | None:
     return None if host in ("0.0.0.0", "::", "") else frozenset({host.lower()}) | LOOPBACK
 
 
+def _no_farewells(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is worth showing: that an open page was cut off at the end is not."""
+    kind = record.exc_info[0] if record.exc_info else None
+    ended = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not ended and "graceful shutdown" not in record.getMessage()
+
+
 def serve(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``ready(address)`` is called once it listens. Port 0: a free one.
 
@@ -59,6 +68,7 @@ def serve(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> N
             await super().startup(sockets)
             ready(address)
 
+    logging.getLogger("uvicorn.error").addFilter(_no_farewells)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, limit_concurrency=256, timeout_keep_alive=20,
         timeout_graceful_shutdown=3, ws="none",

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from likeness.diffusion import respaced_gammas, sample
 from likeness.diffusion.ancestral import seeded_noise
 from likeness.methods.likeness.card import CARD
+from likeness.methods.progress import tell
 
 if TYPE_CHECKING:
     from likeness.backends.graph import Part
     from likeness.backends.server import Server
+
+FEW = 4  # evaluations that are over before anybody would look at a bar
 
 
 class LikenessRestorer:
@@ -63,8 +66,12 @@ class LikenessRestorer:
 
         def predict(x_t: Tensor, gamma: float) -> Tensor:
             level = torch.full((len(degraded),), gamma, device=self.device)
+            if steps > FEW:
+                tell(len(asked), steps)  # before the work, so that whoever listens can end it
+            asked.append(gamma)
             return self._ask("denoiser", degraded, x_t * gamma**0.5, level)
 
+        asked: list[float] = []
         restored = sample(predict, respaced_gammas(max(1, steps - 1)), noise)
         if steps == 1 and chosen["ensemble"]:
             level = torch.zeros(len(degraded), device=self.device)
@@ -73,6 +80,8 @@ class LikenessRestorer:
         if steps > 1 and fidelity < 1:
             grain = seeded_noise((1, *degraded.shape[2:]), [seed] * len(crops), self.device)()
             restored = torch.lerp(self._ask("sharpener", degraded, restored, grain), restored, fidelity)
+        if steps > FEW:
+            tell(steps, steps)
         return restored.add(1).div(2).to(crops)
 
     def _ask(self, part: str, *inputs: Tensor) -> Tensor:
