@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint slow parity clean
+.PHONY: demo test lint slow parity docs bench audit locked clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py --out demo-out
@@ -23,6 +23,29 @@ slow: $(VENV)/dev.stamp
 parity: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m parity
 
+# the documentation, into site/; a warning is an error. Look at it with: python -m http.server -d site
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# speed of the network by each backend and of the whole pipeline, beside the field's way; writes benchmarks/results/
+bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/backends.py
+	$(BIN)/python benchmarks/pipeline.py
+
+# licences of all that is installed, versions against our security floors, known holes (needs the network)
+audit: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python .ci/audit.py
+
+# the tests with the very files of .ci/locked.txt (made by .ci/lock.py for one Python and platform), sums checked
+locked:
+	$(PYTHON) -m venv .venv-locked
+	.venv-locked/bin/python -m pip install --quiet "$$(sed -n 's/^# torch/torch/p' .ci/locked.txt)"
+	.venv-locked/bin/python -m pip install --quiet --require-hashes --no-deps -r .ci/locked.txt
+	.venv-locked/bin/python -m pip install --quiet --no-deps hatchling editables
+	.venv-locked/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	OMP_NUM_THREADS=1 .venv-locked/bin/python -m pytest -n auto --dist loadfile
+
 # pip, not uv: plain pip respects the upper bound on torch that keeps the CUDA packages away from CPU machines
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,5 +58,9 @@ $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(VENV)/docs.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo-out .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-locked demo-out site .mypy_cache .ruff_cache .pytest_cache
