@@ -83,7 +83,7 @@ def make_document(
     rankings = {one: rank(one, criteria, same_person).as_dict() for one in PREFERENCES}
     return {
         "likeness": __version__,
-        "made": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "made_with": {
             "python": platform.python_version(),
             "torch": torch.__version__,
