@@ -34,8 +34,9 @@ from likeness.faces import (
     replace_pixels,
     select_faces,
 )
-from likeness.methods import OptionError, Restorer
+from likeness.methods import OptionError, Restorer, card
 from likeness.methods import load as load_method
+from likeness.methods.resolve import named
 from likeness.photo import Photo, PhotoError, read_photo
 from likeness.results import FaceResult, PhotoResult
 from likeness.upscale import LanczosUpscaler
@@ -135,6 +136,8 @@ class Session:
 
     def __init__(self, settings: Settings | None = None, restorer: Restorer | None = None) -> None:
         s = self.settings = settings or Settings()
+        if restorer is None and (name := named(s.method, s.weights)) is not None:
+            card(name).choose(s.options)  # a mistyped option is said before weights are asked for
         self.restorer = restorer or load_method(
             s.method, device=s.device, precision=s.precision, weights=s.weights, backend=s.backend
         )

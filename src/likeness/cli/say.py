@@ -34,6 +34,8 @@ def plain_errors() -> Iterator[None]:
         stop(str(error.args[0]))
     except PermissionError as error:
         stop(f"permission denied: {error.filename}")
+    except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
+        stop(f"{error.filename}: {error.strerror}")
     except OSError as error:  # a full disk, a lost drive
         stop(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAILED)
     except KeyboardInterrupt:

@@ -48,3 +48,15 @@ def _is_entry(name: str | Path) -> bool:
     from likeness.weights.catalogue import entries
 
     return any(str(name) == one.name for one in entries())
+
+
+def named(method: str | None, weights: str | Path | None) -> str | None:
+    """The method that is meant, where its name alone says so; None where a file of weights must be read for it."""
+    from likeness.weights.catalogue import entries
+
+    if method in METHODS:
+        return method
+    if method is None and weights is None:
+        return BUILT_IN
+    asked = str(method or weights)
+    return next((one.method for one in entries() if one.name == asked and one.method in METHODS), None)
