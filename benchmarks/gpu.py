@@ -4,8 +4,8 @@
                              [--variants eager,channels_last,compiled] [--precisions fp32,bf16]
 
 With ``--device cpu`` the same code runs where there is none, to see that it works. Published networks have random
-weights: time depends on shapes. Methods that iterate are left out: their networks are in benchmarks/networks.py. The pictures go
-from pinned memory to the device and back within the time. Writes benchmarks/results/gpu.md and .json.
+weights: time depends on shapes. Methods that iterate are left out: their networks are in benchmarks/networks.py. The
+pictures go from pinned memory to the device and back within the time. Writes benchmarks/results/gpu.md and .json.
 """
 
 from __future__ import annotations

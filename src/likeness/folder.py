@@ -38,11 +38,24 @@ UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brig
 
 @dataclass(frozen=True)
 class Task:
-    """One input, the stem of its output (relative, without suffix), and what is remembered of it."""
+    """One input, the stem of its output (relative, without suffix), and what is remembered of it.
+
+    ``source``: what its record and the errors call it; the path when empty.
+    """
 
     input: Path
     stem: Path
     memory: Memory
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its record calls it."""
+        return self.source or str(self.input)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file ``name`` in the output folder."""
+        return (self.memory.output / name).exists()
 
 
 def plan(inputs: Sequence[str | Path], output: Path) -> list[tuple[Path, Path]]:
@@ -103,45 +116,56 @@ def _restore(
     overwrite: bool,
     progress: Callable[[int, int, dict[str, Any]], None],
 ) -> Report:
-    key = _key(session)
+    key = key_of(session)
     sweep_leftovers(output)
     where = output / memory.FOLDER
     tasks = [Task(path, stem, Memory(where / add_suffix(stem, ".json"), output, key)) for path, stem in planned]
     records: dict[Path, dict[str, Any]] = {}
+    for task, record in restore_tasks(session, tasks, overwrite=overwrite):
+        records[task.stem] = record
+        progress(len(records), len(tasks), record)
+    report = Report(describe(session))
+    for task in tasks:
+        report.add(records[task.stem])
+    atomic_write_text(output / "report.json", report_text(report))
+    return report
+
+
+def restore_tasks(
+    session: Session, tasks: Sequence[Task], *, overwrite: bool = False
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Restore and write each task, unless it is done and intact; yields its record, those that were done first.
+
+    What goes wrong with a photo is in its record.
+    """
     todo: list[Task] = []
     for task in tasks:
         done = None if overwrite else task.memory.recall(task.input)
         if done is None:
             todo.append(task)
         else:
-            records[task.stem] = done
-    count = 0
-    for record in records.values():
-        count += 1
-        progress(count, len(tasks), record)
-    by_source = {str(task.input): task for task in todo}
+            yield task, done
+    by_name = {task.name: task for task in todo}
 
     def write(finished: Finished) -> tuple[Task, dict[str, Any]]:
-        task = by_source[finished.result.input]
-        return task, _write(session, task, finished, output, overwrite)
+        task = by_name[finished.result.input]
+        return task, _write(session, task, finished, overwrite)
 
-    for task, record in stream(session, _jobs(todo), write):
-        records[task.stem] = record
-        count += 1
-        progress(count, len(tasks), record)
-    report = Report(_describe(session))
-    for task in tasks:
-        report.add(records[task.stem])
-    atomic_write_text(output / "report.json", json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n")
-    return report
+    yield from stream(session, _jobs(todo), write)
+
+
+def report_text(report: Report) -> str:
+    """What ``report.json`` holds."""
+    return json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _jobs(tasks: Sequence[Task]) -> Iterator[tuple[str, Photo | Path]]:
     for task in tasks:
-        yield str(task.input), task.input
+        yield task.name, task.input
 
 
-def _describe(session: Session) -> dict[str, Any]:
+def describe(session: Session) -> dict[str, Any]:
+    """How photos are restored: all that their pixels depend on, and some of what does not change them."""
     settings = asdict(session.settings)
     del settings["device"], settings["precision"], settings["batch"]
     settings["method"] = session.restorer.card.name
@@ -159,24 +183,24 @@ def _describe(session: Session) -> dict[str, Any]:
     }
 
 
-def _key(session: Session) -> str:
-    return hashlib.sha256(json.dumps(_describe(session), sort_keys=True).encode()).hexdigest()
+def key_of(session: Session) -> str:
+    """Of two sessions the same, when both restore in the same way."""
+    return hashlib.sha256(json.dumps(describe(session), sort_keys=True).encode()).hexdigest()
 
 
-def _write(session: Session, task: Task, finished: Finished, output: Path, overwrite: bool) -> dict[str, Any]:
+def _write(session: Session, task: Task, finished: Finished, overwrite: bool) -> dict[str, Any]:
     result = finished.result
     try:
         if finished.photo is not None:
-            result = _write_pictures(session, task, finished, finished.photo, output, overwrite)
+            result = _write_pictures(session, task, finished, finished.photo, overwrite)
     except (PhotoError, OSError) as error:
         reason = str(error) if isinstance(error, PhotoError) else f"cannot write {error.filename}: {error.strerror}"
         result = replace(result, output=None, extra_outputs=(), status="failed", reason=reason)
     return result.as_dict()
 
 
-def _write_pictures(
-    session: Session, task: Task, finished: Finished, photo: Photo, output: Path, overwrite: bool
-) -> PhotoResult:
+def _write_pictures(session: Session, task: Task, finished: Finished, photo: Photo, overwrite: bool) -> PhotoResult:
+    output = task.memory.output
     unchanged = finished.result.status == "kept" and not finished.enlarged
     suffix = task.input.suffix if unchanged else output_suffix(photo)
     target = output / add_suffix(task.stem, suffix)
@@ -185,7 +209,7 @@ def _write_pictures(
         facts = provenance.describe(session, finished.result.faces, memory.sha256(task.input))
     extra = {output / name: picture for name, picture in _sample_pictures(task, finished, facts).items()}
     names = [path.relative_to(output).as_posix() for path in (target, *extra)]
-    foreign = next((n for n in names if (output / n).exists() and not task.memory.owns(n)), None)
+    foreign = next((n for n in names if task.exists(n) and not task.memory.owns(n)), None)
     if foreign is not None and not overwrite:
         raise PhotoError(f"{output / foreign} is there already and is not ours: use --overwrite to replace it")
     task.memory.intend(names)

@@ -18,7 +18,7 @@ def restore(
     inputs: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Photos, folders (searched through) or globs.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for pictures and report.json.")],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="DIR", help="Folder for pictures and report.json.")],
     method: Annotated[
         str | None, typer.Option(help="Restoration method, or weights; see likeness models list.")
     ] = None,
@@ -75,6 +75,19 @@ def restore(
         bool, typer.Option("--provenance/--no-provenance", help="Say in the pictures how they were made.")
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do everything again.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="On a Ray cluster: local starts one here, auto finds one, or HOST:PORT. "
+            "PATH and DIR may then be addresses such as s3://bucket/folder.",
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="With --ray: how many; 0 is as many as fit.")] = 0,
+    cpus_per_worker: Annotated[float, typer.Option(help="With --ray: CPUs that a worker takes.")] = 1.0,
+    gpus_per_worker: Annotated[
+        float, typer.Option(help="With --ray: GPUs that a worker takes; 0.5 is two workers to a GPU.")
+    ] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Restore the faces in photographs.
@@ -123,7 +136,27 @@ def restore(
                 note(line)
 
         with _Bar("restoring") as bar, listening(bar.step):
-            report = restore_files(inputs, output, settings, overwrite=overwrite, progress=bar.photo, ready=ready)
+            if ray is None:
+                _check_plain(context, inputs, output)
+                report = restore_files(
+                    inputs, Path(output), settings, overwrite=overwrite, progress=bar.photo, ready=ready
+                )
+            else:
+                from likeness.scale.cluster import Pool
+                from likeness.scale.restore import restore_on_cluster
+
+                report = restore_on_cluster(
+                    inputs,
+                    output,
+                    settings,
+                    address=ray,
+                    pool=Pool(workers, cpus_per_worker, gpus_per_worker),
+                    overwrite=overwrite,
+                    progress=bar.photo,
+                    check=None if made is None else made.check,
+                )
+                for line in report.settings["cluster"]["notes"]:
+                    note(line)
         read = [photo["input"] for photo in report.photos if photo["status"] != "failed"]
         for line in () if made is None else made.others(read):
             note(line)
@@ -134,9 +167,28 @@ def restore(
     if as_json:
         typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
+        if ray is not None:
+            note(_pace(report.settings["cluster"]))
         note(_in_words(report.summary(), output))
     if report.failures:
         raise typer.Exit(FAILED)
+
+
+def _check_plain(context: typer.Context, inputs: list[str], output: str) -> None:
+    """Raises ValueError for what only a cluster can do."""
+    address = next((one for one in (*inputs, output) if "://" in one and not Path(one).exists()), None)
+    if address is not None:
+        raise ValueError(f"{address} is an address, not a path: add --ray local to restore from and to addresses")
+    useless = sorted({"workers", "cpus_per_worker", "gpus_per_worker"} & _typed(context))
+    if useless:
+        raise ValueError(f"--{useless[0].replace('_', '-')} is for --ray: add --ray local, or omit it")
+
+
+def _pace(cluster: dict[str, Any]) -> str:
+    words = [f"{cluster['photos_per_second']:g} photos a second with {_count(cluster['workers'], 'worker')}"]
+    if cluster["restarted_workers"]:
+        words.append(f"{_count(cluster['restarted_workers'], 'worker')} took the place of one that ended")
+    return "; ".join(words)
 
 
 def _typed(context: typer.Context) -> set[str]:
@@ -145,7 +197,7 @@ def _typed(context: typer.Context) -> set[str]:
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
-def _in_words(summary: dict[str, Any], output: Path) -> str:
+def _in_words(summary: dict[str, Any], output: str) -> str:
     faces, photos = summary["faces"], summary["photos"]
     words = [f"{_count(faces['restored'], 'face')} restored in {_count(photos['restored'], 'photo')}"]
     words += [f"{_count(faces[status], 'face')} {status}" for status in ("kept", "skipped", "failed") if faces[status]]
@@ -155,7 +207,8 @@ def _in_words(summary: dict[str, Any], output: Path) -> str:
         words.append(f"{_count(photos['failed'], 'photo')} failed")
     if summary["other_person_likely"]:
         words.append(f"{_count(summary['other_person_likely'], 'face')} may no longer be the same person")
-    return f"{', '.join(words)}; see {output / 'report.json'}"
+    where = f"{output.rstrip('/')}/report.json" if "://" in output else Path(output) / "report.json"
+    return f"{', '.join(words)}; see {where}"
 
 
 def _count(number: int, thing: str) -> str:
