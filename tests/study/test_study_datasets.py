@@ -15,7 +15,7 @@ import yaml
 
 import scenes
 from file_server import Server, names_below, serving, sha256
-from likeness.study import datasets, fetching, unpacking
+from likeness.study import datasets, fetching, figshare, unpacking
 from likeness.study.datasets import Dataset, DatasetError, DatasetLicenceError
 from likeness.weights import download
 
@@ -299,6 +299,49 @@ def test_offline_and_mirror(listed: Listed, server: Server, monkeypatch: pytest.
 def test_what_cannot_be_fetched_says_how_to_get_it() -> None:
     with pytest.raises(DatasetError, match=r"Research only.*Ask its authors.*https://www\.scface\.org/"):
         fetching.fetch("scface", accept_licence=True)
+
+
+def article(server: Server, *names: str) -> bytes:
+    """What figshare's interface says of an article that holds these files."""
+    files = [{"name": name, "download_url": f"{server.url}/{name}", "size": 1} for name in names]
+    return json.dumps({"id": 7, "files": files}).encode()
+
+
+def test_figshare_is_asked_for_the_address(listed: Listed, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figshare, "INTERFACE", f"{server.url}/articles")
+    server.give("articles/7", article(server, "other.zip", "tiny.zip"), type="application/json")
+    server.give("tiny.zip", zipped(PICTURES))
+    listed(archives=[{"file": "tiny.zip", "figshare": 7}])
+    assert datasets.find("tiny").access == "fetch"
+    folder = fetching.fetch("tiny")
+    assert {path.name for path in (folder / "tiny").iterdir()} == {name.removeprefix("tiny/") for name in PICTURES}
+    assert [path for path, _ in server.seen] == ["/articles/7", "/tiny.zip"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (None, "404"),
+        (b"<html>Sign in</html>", "no answer of figshare's interface"),
+        (b'{"files": [{"name": "tiny.zip"}]}', "no answer of figshare's interface"),
+        (b'{"files": [{"name": "big.zip", "download_url": "http://x"}]}', "holds no tiny.zip, but big.zip"),
+    ],
+)
+def test_figshare_that_does_not_help_says_so(
+    listed: Listed, server: Server, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, says: str
+) -> None:
+    monkeypatch.setattr(figshare, "INTERFACE", f"{server.url}/articles")
+    if answer is not None:
+        server.give("articles/7", answer)
+    listed(archives=[{"file": "tiny.zip", "figshare": 7}])
+    with pytest.raises(DatasetError, match=says):
+        fetching.fetch("tiny")
+
+
+def test_the_london_set_can_be_fetched() -> None:
+    london = datasets.find("london")
+    assert london.access == "fetch"
+    assert {one.figshare for one in london.archives} == {5047666}
 
 
 def test_the_files_of_a_user_are_left_alone(home: Path, listed: Listed, server: Server) -> None:

@@ -45,10 +45,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to fetch and unpack. ``urls``: the first that works; ``sha256``: None when nobody has stated it."""
+    """A file to fetch and unpack. ``urls``: the first that works; ``figshare``: the article there that holds a file of
+    this name, which is asked for its address; ``sha256``: None when nobody has stated it."""
 
     file: str
     urls: tuple[str, ...] = ()
+    figshare: int | None = None
     sha256: str | None = None
     bytes: int | None = None
 
@@ -81,7 +83,7 @@ class Dataset:
     @property
     def access(self) -> str:
         """ "fetch", "by request" or "by hand": how one comes by it."""
-        if self.archives and all(archive.urls for archive in self.archives):
+        if self.archives and all(archive.urls or archive.figshare for archive in self.archives):
             return "fetch"
         return "by request" if self.by_request else "by hand"
 
@@ -103,7 +105,8 @@ class Dataset:
         for part in self.parts:
             if any(glob.startswith("/") or ".." in glob for glob in part.globs):
                 self._refuse("parts", "below the folder of the data set")
-        numbers = [self.count, self.size, *(one.count for one in self.parts), *(one.bytes for one in self.archives)]
+        numbers = [self.count, self.size, *(one.count for one in self.parts)]
+        numbers += [number for one in self.archives for number in (one.bytes, one.figshare)]
         if any(number is not None and (type(number) is not int or number <= 0) for number in numbers):
             self._refuse("parts", "with counts that are positive whole numbers, as count and size")
         if self.by_request and self.archives:

@@ -23,6 +23,7 @@ from likeness.study.datasets import (
     places,
     terms,
 )
+from likeness.study.figshare import figshare_address
 from likeness.study.unpacking import unpack
 
 Say = Callable[[str], None]
@@ -49,7 +50,7 @@ def fetch(
     dataset, folder = find(name), places(name)[0]
     if _is_there(dataset, folder):
         return folder
-    if not dataset.archives or not all(_addresses(archive) for archive in dataset.archives):
+    if not dataset.archives or not all(archive.figshare or _addresses(archive) for archive in dataset.archives):
         raise DatasetError(f"{name} cannot be fetched by a program. {terms(dataset)} {how_to_get(dataset)}")
     if dataset.non_commercial is not False and not accept_licence:
         raise DatasetLicenceError(f"{terms(dataset)} To accept, type likeness dataset fetch {name} --accept-licence")
@@ -86,7 +87,8 @@ def _fetch_into(dataset: Dataset, folder: Path, partial: Path, say: Say, progres
         for archive, part in zip(dataset.archives, parts, strict=True):
             inspect = _Inspection(archive, pins.get(archive.file), _pin_path(folder))
             try:
-                origin = download(_addresses(archive), part, inspect, archive.bytes, progress)
+                urls = _addresses(archive) or [figshare_address(archive)]
+                origin = download(urls, part, inspect, archive.bytes, progress)
             except WeightsError as error:
                 raise DatasetError(f"{dataset.name} could not be fetched: {error}. {dataset.how}") from error
             pinned[archive.file] = {"sha256": inspect.found, "bytes": part.stat().st_size, "origin": origin}
