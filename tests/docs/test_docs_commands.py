@@ -30,6 +30,7 @@ SLOW = {
     "provenance.md": "restores, five times",
     "python.md": "restores, and compares",
     "restoring.md": "restores with most of the options",
+    "scale.md": "starts Ray clusters",
     "training.md": "trains, three times",
     "troubleshooting.md": "restores and exports",
     "video.md": "restores a clip, frame by frame",
@@ -100,6 +101,8 @@ def test_what_a_page_says_to_type_works(workplace: Workplace, name: str) -> None
         pytest.importorskip("gradio", reason="needs gradio: the extra web")
         if shutil.which("curl") is None:
             pytest.skip("needs curl")
+    if "--ray" in text:
+        pytest.importorskip("ray", reason="needs Ray: the extra scale")
     if "likeness train" in text:
         pytest.importorskip("accelerate", reason="needs accelerate: the extra train")
     if "--format onnx" in text:

@@ -1,0 +1,1 @@
+"""The pipeline on a Ray cluster: the same pictures as ``folder`` makes, by as many workers as there are."""
