@@ -105,6 +105,7 @@ def test_what_fails_leaves_nothing_and_leftovers_go(own_home: Path) -> None:
     assert sorted(path.name for path in wanted.folder.iterdir()) == ["graph.json", "graph.onnx"]
 
 
+@pytest.mark.parametrize("backend", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)], indirect=True)
 def test_two_processes_export_at_once(own_home: Path, backend: str) -> None:
     command = [sys.executable, "-c", WORKER, backend, str(Path(__file__).parent)]
     both = [

@@ -122,6 +122,7 @@ def test_a_graph_with_other_pixels_is_refused_and_auto_goes_on_without(
     assert line.startswith(f"backend {backend} is not used: likeness: {backend} gives other pixels")
 
 
+@pytest.mark.parametrize("backend", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)], indirect=True)
 def test_noise_of_a_published_method_is_an_input_of_the_graph(backend: str) -> None:
     net = awake(GFPGANClean(**SMALL))
     plain = OnePassRestorer(gfpgan.method(), net, CPU, torch.float32, "c" * 64)
