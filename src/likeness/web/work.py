@@ -101,6 +101,8 @@ class _One:
         except PhotoError as error:
             record = {"input": self.upload.name, "status": "failed", "reason": str(error), "faces": [], "notes": []}
             files = {}
+        for one in (record, *record["faces"]):
+            one["reason"] = one["reason"] and _without(one["reason"], self.job.folder)
         limit = self.session.recognizer.same_person
         words = [in_words(face, limit) for face in record["faces"]]
         return {
