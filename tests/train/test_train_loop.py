@@ -19,13 +19,15 @@ from likeness.degrade import Step
 from likeness.methods.likeness.network import LikenessNet
 from likeness.methods.likeness.trunk import TrunkConfig
 from likeness.train.checkpoint import LAST, export_averaged, load_averaged, load_checkpoint, save_checkpoint
+from likeness.train.draws import Draws
 from likeness.train.loop import train
 from likeness.train.objectives import Objective
 from likeness.train.objectives.build import build_objective
 from likeness.train.objectives.denoise import DenoiseObjective
 from likeness.train.objectives.losses import grid_distance, negative_psnr, texture_distance
+from likeness.train.objectives.settings import DenoiseConfig, SharpenConfig
 from likeness.train.objectives.sharpen import SharpenObjective
-from likeness.train.recipe import DenoiseConfig, SharpenConfig, TrainRecipe
+from likeness.train.recipe import TrainRecipe
 from likeness.weights.load import WeightsError, load_strict, save_half
 
 Make = Callable[..., TrainRecipe]
@@ -51,9 +53,7 @@ def _small_net(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def objective(recipe: TrainRecipe, seed: int = 0) -> Objective:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build_objective(recipe)
+    return build_objective(recipe, seed)
 
 
 def run(recipe: TrainRecipe, seed: int = 0) -> dict[str, Any]:
@@ -94,8 +94,7 @@ def half_a_save(state, file):
     os.kill(os.getpid(), signal.SIGKILL)
 
 checkpoint.torch.save = half_a_save
-torch.manual_seed(0)
-loop.train(recipe, build_objective(recipe), quiet=True)
+loop.train(recipe, build_objective(recipe, 0), quiet=True)
 """
 
 
@@ -224,7 +223,7 @@ def test_a_few_steps_on_one_picture_lower_the_loss(small_recipe: Make, shard: Pa
     optimiser = torch.optim.Adam(its.generator.parameters(), lr=3e-3)
     losses = []
     for _ in range(40):
-        loss, terms, _ = its.generator_loss(batch, 0, torch.Generator().manual_seed(0))
+        loss, terms, _ = its.generator_loss(batch, 0, Draws(0, 0))
         assert terms["l1"] == pytest.approx(loss.item())
         optimiser.zero_grad()
         loss.backward()
@@ -276,7 +275,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(small_recipe: Make, monkeypatch
     broken = objective(recipe)
     good = broken.generator_loss
 
-    def loss(batch: Any, step: int, rng: torch.Generator) -> Any:
+    def loss(batch: Any, step: int, rng: Draws) -> Any:
         value, terms, carried = good(batch, step, rng)
         return value * (float("nan") if step == 2 else 1.0), terms, carried
 
@@ -294,8 +293,8 @@ def test_each_step_draws_its_own_noise_and_the_same_again(small_recipe: Make, tm
         its, seen = objective(recipe), []
         good = its.generator_loss
 
-        def loss(batch: Any, step: int, rng: torch.Generator) -> Any:
-            seen.append(torch.rand(1, generator=rng.clone_state()).item())
+        def loss(batch: Any, step: int, rng: Draws) -> Any:
+            seen.append(Draws(rng.seed, 0).uniform(1).item())
             return good(batch, step, rng)
 
         its.generator_loss = loss  # type: ignore[method-assign]
@@ -357,7 +356,7 @@ def sharpening(**changes: Any) -> SharpenObjective:
 def test_generator_loss_does_not_train_the_discriminator() -> None:
     its = sharpening()
     assert its.discriminator is not None
-    loss, _, carried = its.generator_loss(batch_of(0), 0, torch.Generator().manual_seed(0))
+    loss, _, carried = its.generator_loss(batch_of(0), 0, Draws(0, 0))
     loss.backward()
     assert all(p.grad is None for p in its.discriminator.parameters())
     assert all(p.requires_grad for p in its.discriminator.parameters())
@@ -367,14 +366,14 @@ def test_generator_loss_does_not_train_the_discriminator() -> None:
     assert all(p.grad is None for p in its.generator.get_submodule("denoiser").parameters())
     for parameter in its.generator.parameters():
         parameter.grad = None
-    loss_d, terms = its.discriminator_loss(batch_of(0), carried)
+    loss_d, terms = its.discriminator_loss(batch_of(0), carried, 0, Draws(0, 0))
     loss_d.backward()
     assert all(p.grad is None for p in its.generator.parameters())
     assert terms["discriminator"] == pytest.approx(loss_d.item())
 
 
 def test_fresh_net_on_clean_pictures_is_a_fixed_point() -> None:
-    _, terms, carried = sharpening().generator_loss(batch_of(0, clean_too=True), 0, torch.Generator().manual_seed(0))
+    _, terms, carried = sharpening().generator_loss(batch_of(0, clean_too=True), 0, Draws(0, 0))
     assert terms["texture"] == terms["drift"] == 0.0
     assert terms["decibel"] == pytest.approx(27.0, abs=0.1)  # the floor
     assert torch.equal(carried[0], batch_of(0)["clean"])
@@ -382,7 +381,7 @@ def test_fresh_net_on_clean_pictures_is_a_fixed_point() -> None:
 
 def test_the_fixed_point_is_asked_every_so_many_steps() -> None:
     its = sharpening(fixed_point_every=3)
-    seen = ["drift" in its.generator_loss(batch_of(0), step, torch.Generator().manual_seed(0))[1] for step in range(6)]
+    seen = ["drift" in its.generator_loss(batch_of(0), step, Draws(0, 0))[1] for step in range(6)]
     assert seen == [True, False, False, True, False, False]
 
 
@@ -390,7 +389,7 @@ def test_the_discriminator_sees_the_same_square_of_both_pictures() -> None:
     batch = batch_of(0)
     batch["degraded"] = batch["clean"] = torch.rand(1, 3, 128, 128)
     batch["place"] = torch.zeros(1, 2, 32, 32)
-    _, _, (sharp, window) = sharpening().generator_loss(batch, 0, torch.Generator().manual_seed(0))
+    _, _, (sharp, window) = sharpening().generator_loss(batch, 0, Draws(0, 0))
     assert sharp.shape == (1, 3, 64, 64)
     assert torch.equal(sharp, batch["clean"][window])  # fresh, it returns what it was given
 
@@ -442,7 +441,7 @@ def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: t
         "degraded": torch.zeros(200, 3, 4, 4),
         "place": torch.zeros(1),
     }
-    its.generator_loss(batch, 0, torch.Generator().manual_seed(0))
+    its.generator_loss(batch, 0, Draws(0, 0))
     still = seen["gamma"] == 0
     assert zeros[0] <= int(still.sum()) <= zeros[1]
     assert (seen["state"][still] == 0).all()  # nothing is known of the picture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from likeness.methods import METHODS
 from likeness.train.objectives.build import build_objective
 from likeness.train.recipe import RecipeError, load_recipe
 
@@ -17,7 +18,7 @@ steps: 10
 data: {sources: ["a.tar"], mixture: {idm: 0.9, clean: 0.1}}
 optimiser: {rate: 1.0e-4}
 """
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("likeness-*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ def refused(path: Path, match: str, *overrides: str) -> None:
     assert len(str(caught.value).splitlines()) == 1, str(caught.value)
 
 
+def test_data_alone_means_its_sources(path: Path) -> None:
+    data = load_recipe(path, ["data=my faces"]).data
+    assert (data.sources, data.mixture) == (["my faces"], {"idm": 0.9, "clean": 0.1})
+
+
+def test_the_crop_is_the_whole_face_unless_it_is_said(path: Path) -> None:
+    assert load_recipe(path, ["data={sources: [x], size: 128}"]).data.crop == 128
+
+
 def test_a_good_recipe(path: Path) -> None:
     recipe = load_recipe(path)
     assert (recipe.steps, recipe.output, recipe.optimiser.rate) == (10, Path("runs/x"), 1e-4)
@@ -44,7 +54,7 @@ def test_a_good_recipe(path: Path) -> None:
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda p: p.stem)
 def test_our_own_recipes_are_valid(file: Path) -> None:
-    assert load_recipe(file).method == "likeness"
+    assert load_recipe(file).method in METHODS
 
 
 def test_there_are_recipes() -> None:
@@ -80,6 +90,8 @@ def test_there_are_recipes() -> None:
         ("validation.recipe=idn", r"validation\.recipe"),
         ("seed=-1", "seed"),
         ("data=5", "data"),
+        ("data.size=100", r"data\.size"),
+        ("data={size: 128, crop: 256}", "data"),
     ],
 )
 def test_a_bad_value_is_named(path: Path, override: str, key: str) -> None:

@@ -21,7 +21,6 @@ app = typer.Typer(no_args_is_help=True, help="Methods and their weights: list, s
 FLAGS = ("steps", "fidelity")  # options of methods that have a flag of their own in likeness restore
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of weights, or of methods.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-TRAINING = {"recipe", "step", "generator", "ema"}  # what a checkpoint of likeness train holds
 
 
 @app.command("list")
@@ -178,17 +177,16 @@ def convert(
 ) -> None:
     """Write a checkpoint of any known method (or detector, parser, up-sampler, metric) as clean .safetensors.
 
-    Of a checkpoint of likeness train, the averaged weights are written, in fp16.
+    Of a checkpoint of likeness train, the averaged weights are written; the built-in model's in fp16.
     """
     from likeness.methods.recognise import convert_file
     from likeness.parts import recognise_helper
-    from likeness.train.checkpoint import export_averaged
-    from likeness.weights.checkpoint import read_checkpoint
+    from likeness.train.checkpoint import export_averaged, is_training_checkpoint
 
     with plain_errors():
         if output.suffix != ".safetensors":
             stop(f"{output}: the output must be a .safetensors file")
-        if read_checkpoint(checkpoint).keys() >= TRAINING:
+        if is_training_checkpoint(checkpoint):
             metadata = export_averaged(checkpoint, output)
         else:
             metadata = convert_file(checkpoint, output, helper=recognise_helper)

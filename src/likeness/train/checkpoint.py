@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from likeness.photo import atomic_path
-from likeness.weights.load import WeightsError, save_half
+from likeness.weights.load import WeightsError, fill_strict, save_clean, save_half
+from likeness.weights.trained import AVERAGED, TRAINING
 
 LAST = "last.ckpt"
 
@@ -36,7 +38,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"checkpoint {path} is not there") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{path} is not an intact checkpoint of likeness train") from error
-    if not isinstance(state, dict) or not {"recipe", "step", "generator", "ema"} <= state.keys():
+    if not isinstance(state, dict) or not state.keys() >= TRAINING:
         raise WeightsError(f"{path} is not a checkpoint of likeness train")
     return state
 
@@ -48,16 +50,52 @@ def load_averaged(path: Path) -> dict[str, torch.Tensor]:
 
         return {key: value.float() for key, value in load_file(path).items()}
     state = load_checkpoint(path)["ema"]
-    return {key.removeprefix("module."): value for key, value in state.items() if key.startswith("module.")}
+    return {key.removeprefix(AVERAGED): value for key, value in state.items() if key.startswith(AVERAGED)}
+
+
+def load_averaged_into(network: nn.Module, path: Path) -> None:
+    """Fill ``network`` with the averaged weights of ``path``. Raises WeightsError when they do not fit."""
+    fill_strict(network, load_averaged(path), str(path))
+
+
+def find_init(init: str | None) -> Path | None:
+    """The file that a recipe's ``init`` means: one that is there, else that of the catalogue, by name or file name.
+
+    Raises WeightsError that says what to type for one that is not here.
+    """
+    if init is None or Path(init).exists():
+        return None if init is None else Path(init)
+    from likeness.weights.catalogue import entries
+    from likeness.weights.store import locate
+
+    asked = init.lower()
+    for entry in entries():
+        if asked in (entry.name.lower(), entry.file.lower(), Path(entry.file).stem.lower()):
+            return locate(entry.name)
+    raise WeightsError(f"init: no file is {init}, and no weights are called so (likeness models list)")
+
+
+def is_training_checkpoint(path: Path) -> bool:
+    """Whether ``path`` is what ``save_checkpoint`` writes."""
+    try:
+        load_checkpoint(path)
+    except WeightsError:
+        return False
+    return True
 
 
 def export_averaged(checkpoint: Path, target: Path) -> dict[str, str]:
-    """Write the averaged weights as fp16 safetensors, with the recipe and the steps; returns that metadata.
+    """Write the averaged weights as safetensors, with the recipe and the steps; returns that metadata.
 
-    Raises WeightsError when ``checkpoint`` is not one of ours.
+    The built-in model's are written in half precision, others as they were trained. Raises WeightsError when
+    ``checkpoint`` is not one of ours.
     """
     state = load_checkpoint(checkpoint)
-    metadata = {"method": state["recipe"]["method"], "steps": str(state["step"]), "recipe": json.dumps(state["recipe"])}
+    method = state["recipe"]["method"]
+    metadata = {"method": method, "steps": str(state["step"]), "recipe": json.dumps(state["recipe"])}
+    if state.get("config"):
+        metadata["config"] = json.dumps(state["config"])
+    write = save_half if method == "likeness" else save_clean
     with atomic_path(target) as partial:
-        save_half(load_averaged(checkpoint), partial, metadata)
+        write(load_averaged(checkpoint), partial, metadata)
     return metadata

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,7 +21,10 @@ CELL = 4  # crops start on whole cells of the network
 
 
 class Pairs(Dataset[dict[str, Tensor]]):
-    """``pairs[n]`` -> degraded (3, c, c), clean (3, c, c) in [-1, 1] and place (2, c/4, c/4) in the aligned frame."""
+    """``pairs[n]`` -> degraded (3, c, c), clean (3, c, c) in [-1, 1] and place (2, c/4, c/4) in the aligned frame.
+
+    Degradations are those of a face of 512 pixels; with a smaller ``config.size`` both pictures are then reduced.
+    """
 
     def __init__(self, config: DataConfig, seed: int) -> None:
         self.config, self.seed = config, seed
@@ -53,7 +57,15 @@ class Pairs(Dataset[dict[str, Tensor]]):
                 steps = draw_ageing(extra) + steps
             degraded = apply_steps(clean, steps)
             clean = apply_steps(clean, [s for s in steps if s.op in TONE])
-        return {"degraded": _tensor(degraded), "clean": _tensor(clean), "place": _place(top, left, self.config.crop)}
+        place = _place(top, left, self._side(), self.config.crop)
+        return {"degraded": self._reduced(degraded), "clean": self._reduced(clean), "place": place}
+
+    def _side(self) -> int:
+        """Of the square that is cut out at 512 pixels to the face."""
+        return self.config.crop * SIDE // self.config.size
+
+    def _reduced(self, image: np.ndarray) -> Tensor:
+        return _tensor(reduce_to(image, self.config.crop))
 
     def _crop(self, picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
         """A crop in [0, 1], flipped, moved and tinted at random, and its top and left in the aligned frame."""
@@ -64,7 +76,7 @@ class Pairs(Dataset[dict[str, Tensor]]):
             turn, scale = float(rng.normal(0, 2)), float(np.exp(rng.normal(0, 0.03)))
             whole = _unit(picture)
             picture = misalign(whole, float(shift[0]), float(shift[1]), turn, scale)
-        crop = self.config.crop
+        crop = self._side()
         top, left = (int(rng.integers(0, (SIDE - crop) // CELL + 1)) * CELL for _ in range(2))
         image = _unit(picture[top : top + crop, left : left + crop])
         j = self.config.jitter
@@ -84,8 +96,14 @@ def _tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float().mul_(2).sub_(1)
 
 
-def _place(top: int, left: int, crop: int) -> Tensor:
-    cells = np.arange(crop // CELL) * CELL + CELL / 2
+def reduce_to(image: np.ndarray, side: int) -> np.ndarray:
+    """(H, H, 3) averaged to (side, side, 3); as it is when it has that size."""
+    return image if len(image) == side else cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def _place(top: int, left: int, side: int, crop: int) -> Tensor:
+    """x and y in [-1, 1] of the network's cells in ``crop`` pixels, which show ``side`` of the aligned frame's."""
+    cells = (np.arange(crop // CELL) * CELL + CELL / 2) * (side / crop)
     y = (top + cells) / SIDE * 2 - 1
     x = (left + cells) / SIDE * 2 - 1
     return torch.from_numpy(np.stack(np.meshgrid(x, y)).astype(np.float32))
@@ -118,7 +136,5 @@ def make_loader(config: DataConfig, seed: int, batch: int, step: int, rank: int,
 
 
 def _one_thread(_: int) -> None:
-    import cv2
-
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

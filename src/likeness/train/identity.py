@@ -16,9 +16,9 @@ OVERSAMPLE = 2  # sampled at 300 and averaged, since a chip pixel is more than t
 
 
 class IdentityFeatures(nn.Module):
-    """(B, 3, 512, 512) in [-1, 1] -> features of dlib's recognition network: its last three levels, the embedding.
+    """(B, 3, H, H) in [-1, 1] -> features of dlib's recognition network: its last three levels, the embedding.
 
-    The frame is cut by the same fixed transform as ``faces.DlibRecognizer`` cuts it. Frozen.
+    Whole aligned frames of any size, cut by the same fixed transform as ``faces.DlibRecognizer`` cuts them. Frozen.
     """
 
     def __init__(self) -> None:

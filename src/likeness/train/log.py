@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from likeness.train.recipe import TrainRecipe
+
+
+def say(text: str) -> None:
+    """One line for people."""
+    print(text, file=sys.stderr)
 
 
 class TrainingLog:

@@ -1,7 +1,7 @@
 """The training loop, top to bottom: data, loss, step, average, log, validate, save; resumes exactly.
 
 Every random draw is a function of (seed, step), so a run that is killed and started again goes the way it would
-have gone.
+have gone, and several processes go the way of one with their batches together.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from likeness.train.checkpoint import LAST, load_averaged, load_checkpoint, save_checkpoint
+from likeness.train.checkpoint import LAST, find_init, load_checkpoint, save_checkpoint
 from likeness.train.data import make_loader
+from likeness.train.draws import Draws
 from likeness.train.log import TrainingLog
 from likeness.train.objectives import Objective
-from likeness.train.recipe import OptimiserConfig, SharpenConfig, TrainRecipe
+from likeness.train.processes import average_gradients
+from likeness.train.recipe import OptimiserConfig, TrainRecipe
 from likeness.train.validate import Validator
 
 
@@ -26,29 +28,31 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
     """Train until ``recipe.steps``; returns the checkpoint. Continues from ``recipe.output/last.ckpt`` if there."""
     accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
     rank, world = accelerator.process_index, accelerator.num_processes
+    last = recipe.output / LAST
+    source = last if last.exists() else find_init(recipe.init)
+    if source is not None:
+        objective.load(source)
     generator, discriminator = objective.generator, objective.discriminator
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))  # type: ignore[no-untyped-call]
-    optimisers = {"generator": _adamw(generator, recipe.optimiser.rate, recipe.optimiser)}
-    rate_d = 0.0
-    if discriminator is not None and isinstance(recipe.objective, SharpenConfig):
-        rate_d = recipe.objective.discriminator_rate
-        optimisers["discriminator"] = _adamw(discriminator, rate_d, recipe.optimiser, betas=(0.5, 0.99))
-    step = _start(recipe, objective, ema, optimisers)
-
-    modules = [m for m in (generator, discriminator) if m is not None]
-    ema.to(accelerator.device)
-    prepared = accelerator.prepare(*modules, *optimisers.values())
-    objective.generator = prepared[0]
+    optimisers = {"generator": _adamw(generator, recipe.optimiser)}
+    rates = {"generator": recipe.optimiser.rate, "discriminator": objective.discriminator_rate}
     if discriminator is not None:
-        objective.discriminator = prepared[1]
-    stepping = dict(zip(optimisers, prepared[len(modules) :], strict=True))
+        optimisers["discriminator"] = _adamw(discriminator, recipe.optimiser, betas=(0.5, 0.99))
+    step = _start(last, objective, ema, optimisers)
+
+    for module in (ema, *_frozen(objective)):
+        module.to(accelerator.device)
+    prepared = accelerator.prepare(*optimisers.values())
+    stepping = dict(zip(optimisers, prepared if len(optimisers) > 1 else [prepared], strict=True))
     if recipe.compile:
-        objective.generator = torch.compile(objective.generator)  # type: ignore[assignment]
+        objective.generator = torch.compile(generator)  # type: ignore[assignment]
 
     loader = make_loader(recipe.data, recipe.seed, recipe.batch, step, rank, world)
     log = TrainingLog(recipe, accelerator.is_main_process, quiet)
-    validator = Validator(recipe.validation, recipe.output) if recipe.validation.sources else None
+    validator = None
+    if recipe.validation.sources and accelerator.is_main_process:
+        validator = Validator(recipe.validation, recipe.output, recipe.data.size)
 
     def save() -> None:
         if accelerator.is_main_process:
@@ -57,6 +61,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
                 {
                     "recipe": recipe.model_dump(mode="json"),
                     "step": step,
+                    "config": objective.facts(),
                     "generator": generator.state_dict(),
                     "discriminator": None if discriminator is None else discriminator.state_dict(),
                     "ema": ema.state_dict(),
@@ -69,33 +74,39 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
             if step >= recipe.steps:
                 break
             batch = {key: value.to(accelerator.device) for key, value in raw.items()}
-            rng = torch.Generator().manual_seed((recipe.seed * 1_000_003 + step) * world + rank)
+            draws = Draws(recipe.seed, step, rank, world)
+            torch.manual_seed(draws.seed + rank)  # of networks that draw for themselves
             factor = _schedule(step, recipe.steps, recipe.optimiser)
 
             with accelerator.autocast():
-                loss, terms, carried = objective.generator_loss(batch, step, rng)
-            _update(accelerator, stepping["generator"], prepared[0], loss, recipe.optimiser.rate * factor, recipe)
+                loss, terms, carried = objective.generator_loss(batch, step, draws)
+            _update(accelerator, stepping["generator"], generator, loss, rates["generator"] * factor, recipe)
             ema.update_parameters(generator)
-            if objective.discriminator is not None:
+            if discriminator is not None:
                 with accelerator.autocast():
-                    loss_d, more = objective.discriminator_loss(batch, carried)
-                rate = rate_d * min(1.0, factor * 2)
-                _update(accelerator, stepping["discriminator"], prepared[1], loss_d, rate, recipe)
+                    loss_d, more = objective.discriminator_loss(batch, carried, step, draws)
+                rate = rates["discriminator"] * min(1.0, factor * 2)
+                _update(accelerator, stepping["discriminator"], discriminator, loss_d, rate, recipe)
                 terms.update(more)
 
             step += 1
             log.write(step, terms)
-            if validator is not None and accelerator.is_main_process and step % recipe.validation.every == 0:
+            if validator is not None and step % recipe.validation.every == 0:
                 log.scores(step, validator.run(objective, ema.module, step, accelerator))
             if step % recipe.save_every == 0 or step == recipe.steps:
                 save()
     return recipe.output / LAST
 
 
-def _adamw(module: nn.Module, rate: float, config: OptimiserConfig, **changes: Any) -> torch.optim.AdamW:
+def _adamw(module: nn.Module, config: OptimiserConfig, **changes: Any) -> torch.optim.AdamW:
     options: dict[str, Any] = {"betas": config.betas, "weight_decay": config.weight_decay, **changes}
     trained = [p for p in module.parameters() if p.requires_grad]
-    return torch.optim.AdamW(trained, lr=rate, fused=True, **options)
+    return torch.optim.AdamW(trained, lr=config.rate, fused=True, **options)
+
+
+def _frozen(objective: Objective) -> list[nn.Module]:
+    """Every network of the objective: what is trained, and what only judges."""
+    return [value for value in vars(objective).values() if isinstance(value, nn.Module)]
 
 
 def _schedule(step: int, steps: int, config: OptimiserConfig) -> float:
@@ -114,27 +125,23 @@ def _update(
     for group in optimiser.param_groups:
         group["lr"] = rate
     accelerator.backward(loss)
+    average_gradients(module.parameters())
     accelerator.clip_grad_norm_(module.parameters(), recipe.optimiser.clip)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
 
 
-def _start(
-    recipe: TrainRecipe, objective: Objective, ema: AveragedModel, optimisers: dict[str, torch.optim.AdamW]
-) -> int:
-    """Load the run's own last checkpoint, else ``recipe.init``; returns the step to go on from."""
-    last = recipe.output / LAST
-    if last.exists():
-        state = load_checkpoint(last)
-        objective.generator.load_state_dict(state["generator"])
-        ema.load_state_dict(state["ema"])
-        if objective.discriminator is not None:
-            objective.discriminator.load_state_dict(state["discriminator"])
-        for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        return int(state["step"])
-    if recipe.init is not None:
-        objective.generator.load_state_dict(load_averaged(recipe.init))
-    objective.start()
-    ema.module.load_state_dict(objective.generator.state_dict())
-    return 0
+def _start(last: Path, objective: Objective, ema: AveragedModel, optimisers: dict[str, torch.optim.AdamW]) -> int:
+    """Go on from the run's own ``last`` checkpoint, if it is there; returns the step to go on from."""
+    if not last.exists():
+        objective.start()
+        ema.module.load_state_dict(objective.generator.state_dict())
+        return 0
+    state = load_checkpoint(last)
+    objective.generator.load_state_dict(state["generator"])
+    ema.load_state_dict(state["ema"])
+    if objective.discriminator is not None:
+        objective.discriminator.load_state_dict(state["discriminator"])
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    return int(state["step"])

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from likeness.degrade import RECIPES
+from likeness.train.objectives.settings import DenoiseConfig, ObjectiveConfig
+from likeness.train.strict import Strict
 
 CLEAN = "clean"  # a member of a mixture: the picture as it is (papers/001 eq. 2: f(x) = x)
 
@@ -19,22 +21,19 @@ class RecipeError(ValueError):
     """A recipe that cannot be run; the message is for people and names the key."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
 def _finite(weights: dict[str, float]) -> dict[str, float]:
     if not all(0 <= w < math.inf for w in weights.values()):  # false for NaN too
         raise ValueError("weights must be finite and not negative")
     return weights
 
 
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Where pictures come from and how they are degraded on the fly."""
 
     sources: list[str] = Field(min_length=1, description="tar shards, folders or globs of 512x512 aligned faces")
     weights: dict[str, float] = Field(default_factory=dict, description="sampling weight by prefix of the file name")
-    crop: int = Field(512, ge=64, le=512, multiple_of=32, description="side of the square trained on, pixels")
+    size: Literal[64, 128, 256, 512] = Field(512, description="side that pairs are reduced to, pixels")
+    crop: int = Field(512, ge=64, le=512, multiple_of=32, description="side of the square trained on, of that size")
     mixture: dict[str, float] = Field(default={"idm": 1.0}, description="degradation recipe (or 'clean') to weight")
     jitter: float = Field(0.1, ge=0, le=0.5, description="random exposure and colour of the clean picture")
     misalign: float = Field(0.0, ge=0, le=1, description="probability of a slightly wrong alignment")
@@ -54,19 +53,33 @@ class DataConfig(_Strict):
             raise ValueError("the sum of the weights must be positive")
         return mixture
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, given: Any) -> Any:
+        """Without a word about the crop it is the whole face."""
+        return {"crop": given["size"], **given} if isinstance(given, dict) and "size" in given else given
+
+    @model_validator(mode="after")
+    def _fits(self) -> DataConfig:
+        if self.crop > self.size:
+            raise ValueError(f"crop must be at most size ({self.size}), got {self.crop}")
+        return self
+
     @field_validator("weights")
     @classmethod
     def _usable(cls, weights: dict[str, float]) -> dict[str, float]:
         return _finite(weights)
 
 
-class ValidationConfig(_Strict):
+class ValidationConfig(Strict):
     """Pictures that are restored from time to time."""
 
     sources: list[str] = Field(default_factory=list)
     count: int = Field(12, ge=1)
     recipe: str = "idm"
     every: int = Field(500, ge=1, description="steps")
+    identity: bool = Field(True, description="whether faces are compared with dlib's recogniser")
+    authentic: bool = Field(True, description="whether clean pictures are restored, and restored again")
 
     @field_validator("recipe")
     @classmethod
@@ -76,7 +89,7 @@ class ValidationConfig(_Strict):
         return name
 
 
-class OptimiserConfig(_Strict):
+class OptimiserConfig(Strict):
     """AdamW; the rate rises over ``warmup`` steps and falls linearly to zero over the last ``decay`` steps."""
 
     rate: float = Field(3e-4, gt=0)
@@ -88,39 +101,12 @@ class OptimiserConfig(_Strict):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated and shipped")
 
 
-class DenoiseConfig(_Strict):
-    """The built-in model's denoiser; see train/objectives/denoise.py."""
-
-    name: Literal["denoise"] = "denoise"
-    distortion: Literal["l1", "psnr"] = Field("l1", description="L1 as in papers/001, or PSNR itself")
-    mean_share: float = Field(0.6, ge=0, le=1, description="share of samples trained at gamma = 0")
-    identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
-
-
-class SharpenConfig(_Strict):
-    """Weights of the terms of the built-in model's sharpener; see train/objectives/sharpen.py."""
-
-    name: Literal["sharpen"] = "sharpen"
-    from_denoiser: bool = Field(False, description="a new run starts with the denoiser's weights in the sharpener")
-    distortion: float = Field(0.15, ge=0, description="negative PSNR, in units of 10 dB")
-    texture: float = Field(2.0, ge=0, description="local contrast, in three octaves")
-    quantile: float = Field(0.5, gt=0, lt=1, description="of the plausible contrasts; more is rougher")
-    grid: float = Field(4.0, ge=0, description="against a pattern of the network's 4x4 cells passing for texture")
-    identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
-    adversarial: float = Field(0.0, ge=0)
-    feature_matching: float = Field(0.0, ge=0, description="counts only with an adversarial term")
-    patch: int = Field(256, ge=64, multiple_of=16, description="side of the square the discriminator sees, pixels")
-    fixed_point: float = Field(0.0, ge=0, description="f(f(x)) = f(x), papers/001 eq. 3")
-    fixed_point_every: int = Field(4, ge=1, description="steps")
-    discriminator_rate: float = Field(3e-4, gt=0)
-
-
-class TrainRecipe(_Strict):
+class TrainRecipe(Strict):
     """Everything a training run depends on. The checkpoint carries it."""
 
-    method: Literal["likeness"] = "likeness"
+    method: str = "likeness"
     output: Path
-    init: Path | None = Field(None, description="a checkpoint or .safetensors to start from")
+    init: str | None = Field(None, description="a checkpoint, a .safetensors, or weights by their catalogue's name")
     steps: int = Field(ge=1)
     batch: int = Field(8, ge=1)
     seed: int = Field(0, ge=0)
@@ -131,12 +117,20 @@ class TrainRecipe(_Strict):
     data: DataConfig
     validation: ValidationConfig = ValidationConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
-    objective: DenoiseConfig | SharpenConfig = Field(DenoiseConfig(), discriminator="name")
+    objective: ObjectiveConfig = Field(DenoiseConfig(), discriminator="name")
 
     @field_validator("objective", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
         return {"name": "denoise", **value} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainRecipe:
+        if self.method != self.objective.method:
+            raise ValueError(
+                f"method is {self.method}, but objective {self.objective.name!r} trains {self.objective.method}"
+            )
+        return self
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -145,7 +139,7 @@ class TrainRecipe(_Strict):
 
 
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
-    """Read a YAML recipe and apply overrides such as ``optimiser.rate=1e-4``.
+    """Read a YAML recipe and apply overrides such as ``optimiser.rate=1e-4``; ``data=DIR`` means data.sources.
 
     Raises RecipeError with one line per problem, naming the key.
     """
@@ -160,7 +154,7 @@ def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
     try:
         return TrainRecipe.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors())
         raise RecipeError(f"recipe {path}: {problems}") from error
 
 
@@ -172,14 +166,16 @@ def _override(data: dict[str, Any], text: str) -> None:
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise RecipeError(f"an override looks like key=value, got {text!r}")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {text!r}: {_one_line(error)}") from error
+    if key == "data" and isinstance(parsed, str):
+        key, parsed = "data.sources", [parsed]
     *path, last = key.split(".")
     node = data
     for part in path:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
             raise RecipeError(f"override {text!r}: {part} is not a group of keys")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {text!r}: {_one_line(error)}") from error
     node[last] = parsed

@@ -11,6 +11,7 @@ import torch
 
 from likeness.weights.errors import WeightsError
 from likeness.weights.load import fill_strict, read_safetensors
+from likeness.weights.trained import TRAINING, averaged
 from likeness.weights.unpickle import DAMAGED, read_restricted
 
 __all__ = ["fill_strict", "read_checkpoint"]
@@ -21,6 +22,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
     A .safetensors file is read as such; any other by ``torch.load(weights_only=True)``, and when that refuses it, by
     our own reader, which knows a few more kinds of plain data (option bags, numpy arrays) and refuses everything else.
+    Of a checkpoint of ``likeness train`` the averaged weights are given.
     Raises WeightsError, which names what the file wanted if it was refused.
     """
     if not path.is_file():
@@ -33,7 +35,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"cannot read weights {path}: {error.strerror or error}") from error
     if not isinstance(held, dict):
         raise WeightsError(f"{path} holds no tensors by key, but one {type(held).__name__}")
-    return {str(key): value for key, value in held.items()}
+    held = {str(key): value for key, value in held.items()}
+    return averaged(held) if held.keys() >= TRAINING else held
 
 
 def _read_pickled(path: Path) -> Any:

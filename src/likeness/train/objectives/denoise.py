@@ -5,6 +5,7 @@ Clean inputs (papers/001 eq. 2) come from the data mixture.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,31 +14,40 @@ from torch import Tensor, nn
 
 from likeness.diffusion import diffuse
 from likeness.methods.likeness.network import LikenessNet
+from likeness.train.checkpoint import load_averaged_into
+from likeness.train.draws import Draws
 from likeness.train.objectives import Batch
 from likeness.train.objectives.losses import feature_distance, negative_psnr
-from likeness.train.recipe import DenoiseConfig
+from likeness.train.objectives.settings import DenoiseConfig
 
 
 class DenoiseObjective:
     """See the module; ``identity`` is a frozen network (B, 3, 512, 512) in [-1, 1] -> list of features, or None."""
 
     discriminator: nn.Module | None = None
+    discriminator_rate = 0.0
 
     def __init__(self, config: DenoiseConfig, identity: nn.Module | None = None) -> None:
         self.config, self.identity = config, identity
         self.generator: nn.Module = LikenessNet()
         self.generator.get_submodule("sharpener").requires_grad_(False)
 
+    def load(self, path: Path) -> None:
+        load_averaged_into(self.generator, path)
+
     def start(self) -> None:
         """Nothing to prepare."""
 
-    def generator_loss(self, batch: Batch, step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float], Any]:
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+    def generator_loss(self, batch: Batch, step: int, draws: Draws) -> tuple[Tensor, dict[str, float], Any]:
         degraded, clean, place = batch["degraded"], batch["clean"], batch["place"]
         count = len(clean)
-        gamma = torch.rand(count, generator=rng).to(clean)
-        mean = torch.rand(count, generator=rng).to(clean) < self.config.mean_share
+        gamma = draws.uniform(count).to(clean)
+        mean = draws.uniform(count).to(clean) < self.config.mean_share
         gamma = torch.where(mean, torch.zeros_like(gamma), gamma)
-        noise = torch.randn(clean.shape, generator=rng).to(clean)
+        noise = draws.normal(*clean.shape).to(clean)
         state = gamma.sqrt()[:, None, None, None] * diffuse(clean, gamma, noise)
         restored = self.generator("denoiser", degraded, state, gamma, place).float()
         l1 = F.l1_loss(restored, clean)
@@ -48,7 +58,9 @@ class DenoiseObjective:
             loss, terms["identity"] = loss + self.config.identity * distance, distance.item()
         return loss, terms, None
 
-    def discriminator_loss(self, batch: Batch, carried: Any) -> tuple[Tensor, dict[str, float]]:
+    def discriminator_loss(
+        self, batch: Batch, carried: Any, step: int, draws: Draws
+    ) -> tuple[Tensor, dict[str, float]]:
         raise NotImplementedError("the denoiser has no discriminator")
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ makes a restored picture its own restoration (eq. 3), and clean inputs come from
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ from likeness.methods.likeness.denoiser import Denoiser
 from likeness.methods.likeness.network import LikenessNet
 from likeness.methods.likeness.sharpener import Sharpener
 from likeness.nets.discriminator import PatchDiscriminator
+from likeness.train.checkpoint import load_averaged_into
+from likeness.train.draws import Draws
 from likeness.train.objectives import Batch
+from likeness.train.objectives.adversarial import hinge_discriminator, hinge_generator
 from likeness.train.objectives.denoise import posterior_mean
 from likeness.train.objectives.losses import feature_distance, grid_distance, negative_psnr, texture_distance
-from likeness.train.recipe import SharpenConfig
+from likeness.train.objectives.settings import SharpenConfig
 
 
 class SharpenObjective:
@@ -30,6 +34,10 @@ class SharpenObjective:
         self.generator: nn.Module = LikenessNet()
         self.generator.get_submodule("denoiser").requires_grad_(False)
         self.discriminator: nn.Module | None = PatchDiscriminator() if config.adversarial else None
+        self.discriminator_rate = config.discriminator_rate
+
+    def load(self, path: Path) -> None:
+        load_averaged_into(self.generator, path)
 
     def start(self) -> None:
         """Called once, when a run begins from ``init``: the sharpener starts from what the denoiser knows."""
@@ -39,9 +47,9 @@ class SharpenObjective:
             assert isinstance(denoiser, Denoiser)
             sharpener.start_from(denoiser)
 
-    def generator_loss(self, batch: Batch, step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float], Any]:
+    def generator_loss(self, batch: Batch, step: int, draws: Draws) -> tuple[Tensor, dict[str, float], Any]:
         config, degraded, clean, place = self.config, batch["degraded"], batch["clean"], batch["place"]
-        grain = torch.randn(len(clean), 1, *clean.shape[2:], generator=rng).to(clean)
+        grain = draws.normal(len(clean), 1, *clean.shape[2:]).to(clean)
         picture, detail = self.sharpen(self.generator, degraded, grain, place)
         sharp = picture + detail
         distortion = negative_psnr(sharp, clean)
@@ -55,7 +63,7 @@ class SharpenObjective:
         if self.identity is not None:
             distance = feature_distance(self.identity, sharp, clean)
             loss, terms["identity"] = loss + config.identity * distance, distance.item()
-        window = _window(clean.shape, config.patch, rng)
+        window = _window(clean.shape, config.patch, draws)
         if self.discriminator is not None:
             adversarial, matching = self._judged(sharp[window], clean[window], degraded[window])
             loss = loss + config.adversarial * adversarial + config.feature_matching * matching
@@ -86,16 +94,21 @@ class SharpenObjective:
         self.discriminator.requires_grad_(True)
         pairs = zip(features, wanted, strict=True)
         matching = torch.stack([F.l1_loss(a.float(), b.float()) for a, b in pairs]).mean()
-        return -logits.float().mean(), matching
+        return hinge_generator(logits), matching
 
-    def discriminator_loss(self, batch: Batch, carried: Any) -> tuple[Tensor, dict[str, float]]:
+    def discriminator_loss(
+        self, batch: Batch, carried: Any, step: int, draws: Draws
+    ) -> tuple[Tensor, dict[str, float]]:
         """Hinge loss on real and restored pictures, each beside the degraded one."""
         assert self.discriminator is not None
         sharp, window = carried
         real, _ = self.discriminator(batch["clean"][window], batch["degraded"][window])
         fake, _ = self.discriminator(sharp, batch["degraded"][window])
-        loss = F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+        loss = hinge_discriminator(real, fake)
         return loss, {"discriminator": loss.item()}
+
+    def facts(self) -> dict[str, Any]:
+        return {}
 
     @torch.no_grad()
     def restore(self, network: nn.Module, degraded: Tensor) -> dict[str, Tensor]:
@@ -104,7 +117,7 @@ class SharpenObjective:
         return {"mean": posterior_mean(network, degraded, None), "sharp": (picture + texture).clamp(-1, 1)}
 
 
-def _window(shape: torch.Size, side: int, rng: torch.Generator) -> tuple[slice, ...]:
+def _window(shape: torch.Size, side: int, draws: Draws) -> tuple[slice, ...]:
     """A square of ``side`` pixels somewhere in the picture (the whole picture when it is smaller)."""
-    top, left = (int(torch.randint(max(1, length - side + 1), (1,), generator=rng)) for length in shape[2:])
+    top, left = (draws.integer(0, max(1, length - side + 1)) for length in shape[2:])
     return (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
