@@ -18,6 +18,8 @@ from likeness.faces import (
     identity_distance,
     load_recognizer,
 )
+from likeness.faces.identity import _chip
+from likeness.faces.models import RECOGNITION, model_path
 
 FACES = Path(os.environ.get("LIKENESS_FACES", Path(__file__).resolve().parents[3] / "shared" / "faces"))
 LONDON = FACES / "london-even-000.tar"
@@ -61,14 +63,24 @@ def test_agrees_with_dlibs_own_chip(
 
     points = [dlib.point(round(x), round(y)) for x, y in detector.detect(astronaut)[0].landmarks]
     shape = dlib.full_object_detection(dlib.rectangle(175, 76, 265, 166), points)
-    usual = np.array(recognizer._network.compute_face_descriptor(dlib.get_face_chip(astronaut, shape, 150)))
+    network = dlib.face_recognition_model_v1(str(model_path(RECOGNITION)))
+    usual = np.array(network.compute_face_descriptor(dlib.get_face_chip(astronaut, shape, 150)))
     assert identity_distance(usual, recognizer.embed(crop[None])[0]) < 0.25
+
+
+def test_the_vectors_are_dlibs(crop: np.ndarray, recognizer: DlibRecognizer) -> None:
+    import dlib
+
+    network = dlib.face_recognition_model_v1(str(model_path(RECOGNITION)))
+    both = np.stack([crop, np.ascontiguousarray(crop[:, ::-1])])
+    theirs = np.array([network.compute_face_descriptor(_chip(one)) for one in both])
+    np.testing.assert_allclose(recognizer.embed(both), theirs, atol=3e-6)
 
 
 def test_batch_size_does_not_matter(crop: np.ndarray, recognizer: DlibRecognizer) -> None:
     mirrored = np.ascontiguousarray(crop[:, ::-1])
     together = recognizer.embed(np.stack([crop, mirrored]))
-    np.testing.assert_allclose(recognizer.embed(crop[None])[0], together[0], atol=1e-4)
+    np.testing.assert_array_equal(recognizer.embed(crop[None])[0], together[0])
     assert recognizer.embed(np.zeros((0, 512, 512, 3), dtype=np.float32)).shape == (0, 128)
 
 

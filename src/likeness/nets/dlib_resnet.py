@@ -6,6 +6,7 @@ filters; the block that halves a level adds its average-pooled input, the narrow
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,13 +36,23 @@ class _ConvAffine(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x) * self.scale + self.shift  # type: ignore[no-any-return]
 
+    def folded(self) -> nn.Conv2d:
+        """The convolution that does both."""
+        conv = copy.deepcopy(self.conv)
+        scale = self.scale.view(-1, 1, 1, 1)
+        assert conv.bias is not None
+        with torch.no_grad():
+            conv.weight.mul_(scale)
+            conv.bias.mul_(scale.flatten()).add_(self.shift.flatten())
+        return conv
+
 
 class _Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int, halve: bool) -> None:
         super().__init__()
         self.halve = halve
-        self.first = _ConvAffine(inputs, outputs, 3, 2 if halve else 1)
-        self.second = _ConvAffine(outputs, outputs, 3, 1)
+        self.first: nn.Module = _ConvAffine(inputs, outputs, 3, 2 if halve else 1)
+        self.second: nn.Module = _ConvAffine(outputs, outputs, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.second(F.relu(self.first(x)))
@@ -68,7 +79,7 @@ class DlibResNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _ConvAffine(3, 32, 7, 2)
+        self.stem: nn.Module = _ConvAffine(3, 32, 7, 2)
         width, levels = 32, []
         for filters, blocks, halves in LEVELS:
             level = []
@@ -93,6 +104,14 @@ class DlibResNet(nn.Module):
 
     def forward(self, chips: Tensor) -> Tensor:
         return self.features(chips)[-1]
+
+    def fold(self) -> None:
+        """Make each convolution and its affine layer one, for inference; it cannot be filled any more."""
+        for module in list(self.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, _ConvAffine):
+                    setattr(module, name, child.folded())
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def load_layers(self, layers: Sequence[tuple[str, np.ndarray]]) -> None:
         """Fill with the layers of ``weights.dlib_format.read_layers``. Raises ValueError when they do not fit."""

@@ -7,11 +7,12 @@ and then the bytes, lowest first. Layers come in the order of the data, from the
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
-KINDS = (b"con_4", b"con_5", b"affine_", b"fc_2")
+KINDS = re.compile(b"con_4|con_5|affine_|fc_2")
 
 
 def read_layers(path: Path) -> list[tuple[str, np.ndarray]]:
@@ -22,14 +23,9 @@ def read_layers(path: Path) -> list[tuple[str, np.ndarray]]:
     data = path.read_bytes()
     layers: list[tuple[str, np.ndarray]] = []
     position = 0
-    while True:
-        hits = [(data.find(tag, position), tag) for tag in KINDS]
-        hits = [(at, tag) for at, tag in hits if at >= 0]
-        if not hits:
-            break
-        at, tag = min(hits)
+    while hit := KINDS.search(data, position):
+        at, tag = hit.end(), hit.group()
         try:
-            at += len(tag)
             if tag.startswith(b"fc"):  # its numbers of outputs and inputs come first
                 _, at = _integer(data, at)
                 _, at = _integer(data, at)
