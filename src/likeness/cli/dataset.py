@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ import typer
 
 from likeness.cli import dataset_make
 from likeness.cli.bar import Bar, bytes_bar
+from likeness.cli.cluster import Cpus, Gpus, Ray, Workers
+from likeness.cli.cluster import pool as pool_of
 from likeness.cli.say import FAILED, note, plain_errors, stop
 
 if TYPE_CHECKING:
@@ -109,6 +112,10 @@ def refine(
     seed: Annotated[int, typer.Option(help="Same seed, same pixels.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16")] = "auto",
+    ray: Ray = None,
+    workers: Workers = 0,
+    cpus_per_worker: Cpus = 1.0,
+    gpus_per_worker: Gpus = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Restore a whole training set of aligned 512x512 faces, to train the next model on it.
@@ -131,8 +138,14 @@ def refine(
             device=device,
             precision=precision,
         )
+        pool = pool_of(ray, workers, cpus_per_worker, gpus_per_worker)
+        refine_all = refine_set
+        if ray is not None:
+            from likeness.scale.refine import refine_on_cluster
+
+            refine_all = partial(refine_on_cluster, address=ray, pool=pool)
         with Bar("refining") as bar:
-            summary = refine_set(sources, output, settings, limit_count=limit_count, progress=bar)
+            summary = refine_all(sources, output, settings, limit_count=limit_count, progress=bar)
     for failure in summary["failed"]:
         note(f"failed: {failure['name']}: {failure['reason']}")
     if as_json:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from likeness.cli.bar import Bar
+from likeness.cli.cluster import Cpus, Gpus, Ray, Workers
+from likeness.cli.cluster import pool as pool_of
 from likeness.cli.say import FAILED, note, plain_errors
 
 
@@ -31,6 +34,10 @@ def measure(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Folder for values.json and values.csv.")
     ] = None,
+    ray: Ray = None,
+    workers: Workers = 0,
+    cpus_per_worker: Cpus = 1.0,
+    gpus_per_worker: Gpus = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measure pictures, with 95 % intervals. What was measured before is not measured again.
@@ -45,8 +52,14 @@ def measure(
 
     names = DEFAULT if metrics is None else tuple(BY_NAME) if metrics == "all" else tuple(metrics.split(","))
     with plain_errors():
+        pool = pool_of(ray, workers, cpus_per_worker, gpus_per_worker)
+        measure_all = measure_folder
+        if ray is not None:
+            from likeness.scale.measure import measure_on_cluster
+
+            measure_all = partial(measure_on_cluster, address=ray, pool=pool)
         with Bar("measuring") as bar:
-            measured = measure_folder(
+            measured = measure_all(
                 folder,
                 names,
                 truth=truth,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,23 +76,9 @@ def measure_items(
     A metric that cannot be had (weights that are not here, no truth given) is a Score with its reason. A picture that
     cannot be measured has its problem in its row, and the others go on. Raises ValueError for an unknown metric.
     """
-    loaded: dict[str, Metric | None] = {}
-    missing: dict[str, str] = {}
-    has = _offered(items, reference)
-    for name in dict.fromkeys(metrics):
-        lacking = [need for need in metric_card(name).needs if need not in has]
-        try:
-            if lacking:
-                missing[name] = _NEEDS[lacking[0]]
-            else:
-                loaded[name] = None if name == "consistency" else build(name, extractors.find, extractors.device)
-        except WeightsError as error:
-            missing[name] = str(error)
-    run = _Run(views, cache, loaded)
+    run, missing = _begin(items, metrics, views, extractors, cache, reference)
     rows = []
-    others = (
-        sorted(set(reference or ())) if any(isinstance(m, SetMetric) and not m.paired for m in loaded.values()) else []
-    )
+    others = run.others(reference)
     total = len(items) + len(others)
     for done, item in enumerate(items, 1):
         rows.append(run.row(item))
@@ -107,6 +94,60 @@ def measure_items(
         else:
             scores[name] = run.score(name, items, rows, others)
     return Measurement(scores, rows)
+
+
+class Ahead:
+    """The values of some pictures, computed where they are kept elsewhere: for workers that share out a folder.
+
+    Arguments as for ``measure_items``, whose parts are the items, and then the pictures of the reference set that the
+    metrics ask for. ``cache`` is where what is computed goes.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        metrics: Sequence[str],
+        views: Views,
+        extractors: Extractors,
+        cache: Cache,
+        reference: Sequence[Path] | None = None,
+    ) -> None:
+        self._run, _ = _begin(items, metrics, views, extractors, cache, reference)
+        self.parts: list[Item | Path] = [*items, *self._run.others(reference)]
+
+    def measure(self, numbers: Sequence[int]) -> None:
+        """Compute what is not kept of the parts of these numbers; what cannot be measured is left to be told."""
+        for part in (self.parts[number] for number in numbers):
+            if isinstance(part, Item):
+                self._run.row(part)
+            else:
+                with suppress(PhotoError):
+                    self._run.reference(part)
+        self._run.save()
+
+
+def _begin(
+    items: Sequence[Item],
+    metrics: Sequence[str],
+    views: Views,
+    extractors: Extractors,
+    cache: Cache,
+    reference: Sequence[Path] | None,
+) -> tuple[_Run, dict[str, str]]:
+    """A run of the metrics that can be had, and why the others cannot."""
+    loaded: dict[str, Metric | None] = {}
+    missing: dict[str, str] = {}
+    has = _offered(items, reference)
+    for name in dict.fromkeys(metrics):
+        lacking = [need for need in metric_card(name).needs if need not in has]
+        try:
+            if lacking:
+                missing[name] = _NEEDS[lacking[0]]
+            else:
+                loaded[name] = None if name == "consistency" else build(name, extractors.find, extractors.device)
+        except WeightsError as error:
+            missing[name] = str(error)
+    return _Run(views, cache, loaded), missing
 
 
 _NEEDS = {
@@ -132,6 +173,11 @@ class _Run:
         self.views, self.cache, self.metrics = views, cache, metrics
         self.vectors: dict[str, dict[Path, np.ndarray]] = {}  # extractor -> file -> vector
         self._new: dict[str, np.ndarray] = {}
+
+    def others(self, reference: Sequence[Path] | None) -> list[Path]:
+        """Pictures of the reference set that the metrics ask for."""
+        asked = any(isinstance(metric, SetMetric) and not metric.paired for metric in self.metrics.values())
+        return sorted(set(reference or ())) if asked else []
 
     def row(self, item: Item) -> Row:
         """All values of one picture that are its own."""

@@ -91,33 +91,59 @@ def refine(
     each. Raises FileNotFoundError for a source without pictures, ValueError for a wrong setting, an output inside a
     source or one that holds other pictures, OSError when ``output`` cannot be written, and what ``Session`` raises.
     """
-    if limit_count is not None and limit_count < 1:
-        raise ValueError(f"the number of pictures must be at least 1, got {limit_count}")
-    items = _plan(sources, output)[:limit_count]
-    restorer = load_method(
-        settings.method, device=settings.device, precision=settings.precision, weights=settings.weights
-    )
-    if restorer.card.needs:
-        needs = " and ".join(restorer.card.needs)
-        raise OptionError(f"{restorer.card.name} needs {needs} for each face: choose a method that needs only the face")
-    session = Session(replace(settings, aligned=True, samples=1), restorer)
-    model = _niqe_model()
-    how = _describe(session, model)
-    key = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()
-    for name in (MANIFEST, SUMMARY):  # they tell of a whole set, which this is not until the end
-        (output / name).unlink(missing_ok=True)
-    sweep_leftovers(output)
-    (output / SET).mkdir(parents=True, exist_ok=True)
+    job = Refining(sources, output, settings, limit_count)
+    job.begin()
+    job.refine(range(len(job.items)), progress)
+    return job.report()
 
-    def finish(loaded: _Loaded) -> None:
-        if loaded.digest is None or loaded.work is None:
-            _store(loaded.item, key, _failed(loaded.digest, loaded.error), None)
-        else:
-            _store(loaded.item, key, *_judge(session, model, loaded.work, loaded.digest))
 
-    for done, _ in enumerate(_stream(session, items, lambda item: _load(item, key), finish), 1):
-        progress(done, len(items))
-    return _report(items, output, {**how, "sources": [shown(source) for source in sources]})
+class Refining:
+    """The job of ``refine``, in parts, so that several processes may share it: each makes one with the same arguments
+    and refines some of ``items``; one of them begins and reports. Raises as ``refine`` does."""
+
+    def __init__(
+        self, sources: Sequence[str], output: Path, settings: Settings, limit_count: int | None = None
+    ) -> None:
+        if limit_count is not None and limit_count < 1:
+            raise ValueError(f"the number of pictures must be at least 1, got {limit_count}")
+        self.sources, self.output = sources, output
+        self.items = _plan(sources, output)[:limit_count]
+        restorer = load_method(
+            settings.method, device=settings.device, precision=settings.precision, weights=settings.weights
+        )
+        if restorer.card.needs:
+            needs = " and ".join(restorer.card.needs)
+            raise OptionError(
+                f"{restorer.card.name} needs {needs} for each face: choose a method that needs only the face"
+            )
+        self.session = Session(replace(settings, aligned=True, samples=1), restorer)
+        self.model = _niqe_model()
+        self.how = _describe(self.session, self.model)
+        self.key = hashlib.sha256(json.dumps(self.how, sort_keys=True).encode()).hexdigest()
+
+    def begin(self) -> None:
+        """Make the folder ready. What tells of a whole set goes: this is none until the end."""
+        for name in (MANIFEST, SUMMARY):
+            (self.output / name).unlink(missing_ok=True)
+        sweep_leftovers(self.output)
+        (self.output / SET).mkdir(parents=True, exist_ok=True)
+
+    def refine(self, numbers: Sequence[int], progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Refine the items of these numbers that are not done and intact."""
+
+        def finish(loaded: _Loaded) -> None:
+            if loaded.digest is None or loaded.work is None:
+                _store(loaded.item, self.key, _failed(loaded.digest, loaded.error), None)
+            else:
+                _store(loaded.item, self.key, *_judge(self.session, self.model, loaded.work, loaded.digest))
+
+        items = [self.items[number] for number in numbers]
+        for done, _ in enumerate(_stream(self.session, items, lambda item: _load(item, self.key), finish), 1):
+            progress(done, len(items))
+
+    def report(self) -> dict[str, Any]:
+        """Write the manifest and the summary, which is returned."""
+        return _report(self.items, self.output, {**self.how, "sources": [shown(source) for source in self.sources]})
 
 
 def _plan(sources: Sequence[str], output: Path) -> list[_Item]:
