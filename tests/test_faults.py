@@ -91,6 +91,7 @@ def test_a_folder_that_becomes_read_only(photos: Path, tmp_path: Path) -> None:
         assert partial(disk) == []
 
 
+@pytest.mark.slow
 def test_photos_that_vanish_while_others_are_restored(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for number in range(8, 60):

@@ -53,7 +53,7 @@ def whole(photos: Path) -> Path:
     return out
 
 
-@pytest.mark.parametrize("outputs", [2, PHOTOS // 3])
+@pytest.mark.parametrize("outputs", [2, pytest.param(PHOTOS // 3, marks=pytest.mark.slow)])
 def test_killed_and_run_again_is_as_never_killed(photos: Path, whole: Path, tmp_path: Path, outputs: int) -> None:
     out = tmp_path / "out"
     arguments = ("restore", photos, "-o", out, "--aligned", "--method", "pattern")

@@ -59,6 +59,7 @@ def without(packages: str, *arguments: object) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=scenes.environment())
 
 
+@pytest.mark.slow
 def test_the_backend_is_recorded_and_results_of_another_are_not_taken(
     command: Command, photo: Path, weights: Path, tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_align_refuses_what_it_cannot_do(photos: Path, tmp_path: Path) -> None:
     assert not (photos / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_align_killed_and_run_again_is_as_never_killed(tmp_path: Path) -> None:
     source = tmp_path / "in"
