@@ -91,15 +91,20 @@ def test_a_folder_that_becomes_read_only(photos: Path, tmp_path: Path) -> None:
         assert partial(disk) == []
 
 
+def wait_for(out: Path, count: int = 1) -> None:
+    """Until so many pictures are there."""
+    until = time.monotonic() + 120
+    while len(list(out.glob("*.png"))) < count and time.monotonic() < until:
+        time.sleep(0.005)
+
+
 @pytest.mark.slow
 def test_photos_that_vanish_while_others_are_restored(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for number in range(8, 60):
         (photos / f"{number}.png").write_bytes((photos / "0.png").read_bytes())
     process = scenes.start("restore", photos, "-o", out, "--aligned", "--method", "pattern")
-    until = time.monotonic() + 120
-    while not list(out.glob("*.png")) and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_for(out)
     last = sorted(photos.iterdir())[-3:]
     for path in last:
         path.unlink()
@@ -156,9 +161,7 @@ def test_ctrl_c_ends_well_and_the_next_run_goes_on(photos: Path, tmp_path: Path)
         (photos / f"{number}.png").write_bytes((photos / f"{number % 8}.png").read_bytes())
     out, whole = tmp_path / "out", tmp_path / "whole"
     process = scenes.start("restore", photos, "-o", out, "--aligned", "--method", "pattern")
-    until = time.monotonic() + 120
-    while len(list(out.glob("*.png"))) < 3 and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_for(out, 3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()
@@ -176,9 +179,7 @@ def test_two_processes_on_one_folder(photos: Path, tmp_path: Path) -> None:
     for number in range(8, 24):
         (photos / f"{number}.png").write_bytes((photos / "0.png").read_bytes())
     first = scenes.start("restore", photos, "-o", out, "--aligned", "--method", "pattern")
-    until = time.monotonic() + 120
-    while not list(out.glob("*.png")) and time.monotonic() < until:
-        time.sleep(0.005)
+    wait_for(out)
     first.send_signal(signal.SIGSTOP)  # it holds the folder for as long as we look
     status, lines = restore(photos, out)
     first.send_signal(signal.SIGCONT)
