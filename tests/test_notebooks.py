@@ -181,6 +181,7 @@ def test_likeness_restores_what_is_uploaded(execute: Execute, tmp_path: Path) ->
     assert pictures(notebook, "results") == 3  # two photographs and a face
 
 
+@pytest.mark.slow
 def test_compare_makes_its_page_of_the_demo(execute: Execute, tmp_path: Path) -> None:
     notebook = execute("compare", 'METRICS = "psnr"')
     output = tmp_path / "work/outputs/compare"
@@ -410,6 +411,13 @@ def idm(folder: Path) -> Made:
     return Made(own=path, settings='OPTIONS = {"steps": 2, "sampler": 1}')
 
 
+def rdfr(folder: Path) -> Made:
+    from likeness.methods.rdfr.network import RDFR, Sizes
+
+    net = RDFR(Sizes(widths=(8, 8, 6, 4), style=8, mapping=2, skips=2, codes=5))
+    return Made(own=saved(folder / "own.ckpt", by_rule(net)), settings='OPTIONS = {"noise": 0.5}')
+
+
 def pulse(folder: Path) -> Made:
     from likeness.methods.pulse.synthesis import Synthesis, SynthesisConfig
 
@@ -444,6 +452,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Made]]] = {
     "pmrf": ("pmrf", pmrf),
     "instantrestore": ("instantrestore", instantrestore),
     "idm": ("idm", idm),
+    "rdfr": ("rdfr", rdfr),
     "pulse": ("pulse", pulse),
     "mganprior": ("mganprior", mganprior),
 }

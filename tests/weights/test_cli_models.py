@@ -52,7 +52,7 @@ def test_the_table_as_json(command: Command, home: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(DATA)
     rows = {row["name"]: row for row in document(command("models", "list", "--json"))["weights"]}
-    assert {"likeness", "idm"} | {entry.name for entry in entries()} == set(rows)
+    assert {"likeness", "idm", "rdfr"} | {entry.name for entry in entries()} == set(rows)
     assert (rows["idm"]["here"], rows["idm"]["path"]) == (False, "")  # nothing is published
     assert rows["idm"]["note"].startswith("none published")
     assert (rows["codeformer"]["state"], rows["codeformer"]["here"]) == ("damaged", False)

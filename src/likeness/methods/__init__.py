@@ -35,6 +35,7 @@ METHODS: dict[str, str] = {
     "pmrf": "likeness.methods.pmrf",
     "instantrestore": "likeness.methods.instantrestore",
     "idm": "likeness.methods.idm",
+    "rdfr": "likeness.methods.rdfr",
     "pulse": "likeness.methods.pulse",
     "mganprior": "likeness.methods.mganprior",
 }

@@ -33,7 +33,9 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
     if source is not None:
         objective.load(source)
     generator, discriminator = objective.generator, objective.discriminator
-    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))  # type: ignore[no-untyped-call]
     optimisers = {"generator": _adamw(generator, recipe.optimiser)}
     rates = {"generator": recipe.optimiser.rate, "discriminator": objective.discriminator_rate}
@@ -41,7 +43,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
         optimisers["discriminator"] = _adamw(discriminator, recipe.optimiser, betas=(0.5, 0.99))
     step = _start(last, objective, ema, optimisers)
 
-    for module in (ema, *_frozen(objective)):
+    for module in (ema, *_networks(objective)):
         module.to(accelerator.device)
     prepared = accelerator.prepare(*optimisers.values())
     stepping = dict(zip(optimisers, prepared if len(optimisers) > 1 else [prepared], strict=True))
@@ -104,7 +106,7 @@ def _adamw(module: nn.Module, config: OptimiserConfig, **changes: Any) -> torch.
     return torch.optim.AdamW(trained, lr=config.rate, fused=True, **options)
 
 
-def _frozen(objective: Objective) -> list[nn.Module]:
+def _networks(objective: Objective) -> list[nn.Module]:
     """Every network of the objective: what is trained, and what only judges."""
     return [value for value in vars(objective).values() if isinstance(value, nn.Module)]
 

@@ -37,23 +37,22 @@ class RDFRObjective:
     def __init__(self, config: RDFRConfig, perceptual: Perceptual | None = None) -> None:
         self.config, self.perceptual = config, perceptual
         self.discriminator_rate = config.discriminator_rate
-        self.generator: nn.Module
-        self.discriminator: nn.Module | None
-        self._take(RDFR(sizes_of(config.network)))
+        self.generator: nn.Module = RDFR(sizes_of(config.network))
+        self.discriminator = self._judge(config.network.size) if config.adversarial else None
 
-    def _take(self, network: RDFR) -> None:
-        self.generator, self.discriminator = network, None
-        if self.config.adversarial:
-            asked = self.config.network
-            self.discriminator = StyleGAN2Discriminator(
-                network.size, asked.multiplier, asked.width / 512, self.config.group
-            )
+    def _judge(self, size: int) -> nn.Module:
+        asked = self.config.network
+        return StyleGAN2Discriminator(size, asked.multiplier, asked.width / 512, self.config.group)
 
     def load(self, path: Path) -> None:
         """The averaged weights of a file of ours, at whatever sizes it has. Raises WeightsError."""
         network, _ = method().load(path)
         assert isinstance(network, RDFR)
-        self._take(network)
+        self.generator = network
+        if self.discriminator is not None and network.size != self.config.network.size:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)  # every process begins with the same
+                self.discriminator = self._judge(network.size)
 
     def start(self) -> None:
         """Nothing to prepare: the codebooks begin with the first batch."""
@@ -101,7 +100,7 @@ class RDFRObjective:
 
     @torch.no_grad()
     def restore(self, network: nn.Module, degraded: Tensor) -> dict[str, Tensor]:
-        """"restored": with the noise of seed 0, as users get it; "still": without noise, for a network that has it."""
+        """ "restored": with the noise of seed 0, as users get it; "still": without noise, for a network that has it."""
         assert isinstance(network, RDFR)
         strengths = {"restored": 1.0, "still": 0.0} if network.sizes.noise else {"restored": 0.0}
         return {
