@@ -10,15 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("accelerate", reason="needs likeness[train]")
 
+from accelerate import Accelerator
+
 from likeness.degrade import Step
 from likeness.methods.likeness.network import LikenessNet
 from likeness.methods.likeness.trunk import TrunkConfig
-from likeness.train.checkpoint import LAST, export_averaged, load_averaged, load_checkpoint, save_checkpoint
+from likeness.train.checkpoint import LAST, export_averaged, find_init, load_averaged, load_checkpoint, save_checkpoint
 from likeness.train.draws import Draws
 from likeness.train.loop import train
 from likeness.train.objectives import Objective
@@ -27,7 +30,9 @@ from likeness.train.objectives.denoise import DenoiseObjective
 from likeness.train.objectives.losses import grid_distance, negative_psnr, texture_distance
 from likeness.train.objectives.settings import DenoiseConfig, SharpenConfig
 from likeness.train.objectives.sharpen import SharpenObjective
-from likeness.train.recipe import TrainRecipe
+from likeness.train.recipe import TrainRecipe, ValidationConfig
+from likeness.train.validate import Validator
+from likeness.weights.checkpoint import read_checkpoint
 from likeness.weights.load import WeightsError, load_strict, save_half
 
 Make = Callable[..., TrainRecipe]
@@ -78,7 +83,9 @@ from likeness.methods.likeness.trunk import TrunkConfig
 from likeness.train import checkpoint, loop
 from likeness.train.objectives import denoise, sharpen
 from likeness.train.objectives.build import build_objective
-from likeness.train.recipe import TrainRecipe
+from likeness.train.recipe import TrainRecipe, ValidationConfig
+from likeness.train.validate import Validator
+from likeness.weights.checkpoint import read_checkpoint
 
 small = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
 denoise.LikenessNet = sharpen.LikenessNet = lambda: LikenessNet(small, small)
@@ -453,6 +460,52 @@ def test_mean_share_is_the_share_of_samples_at_pure_noise(share: float, zeros: t
 # Validation
 
 
+class Same:
+    """Restores nothing, and darkens."""
+
+    def restore(self, network: torch.nn.Module, degraded: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"same": degraded, "dark": (degraded + 1) * 0.9 - 1}
+
+
+@pytest.mark.parametrize("size", [512, 128])
+def test_scores_of_doing_nothing(size: int, shard: Path, tmp_path: Path) -> None:
+    config = ValidationConfig(sources=[str(shard)], count=2, recipe="sr-x16")
+    validator = Validator(config, tmp_path, size)
+    scores = validator.run(Same(), torch.nn.Identity(), 7, Accelerator(cpu=True))  # type: ignore[arg-type]
+    assert scores["same_gain"] == pytest.approx(0, abs=1e-6)
+    assert (scores["same_clean"], scores["same_twice"]) == (60.0, 60.0)
+    assert scores["same_identity"] == pytest.approx(scores["input_identity"], abs=1e-4)
+    assert scores["input_identity"] > 0.1
+    assert scores["dark_gain"] < 0
+    clean = validator.clean
+    assert scores["dark_clean"] == pytest.approx(
+        np.mean([-10 * np.log10(np.mean((0.1 * picture.astype(np.float64)) ** 2)) for picture in clean]), abs=1e-3
+    )
+    assert scores["dark_twice"] > scores["dark_clean"]  # the second time there is less to lose
+    from PIL import Image
+
+    assert Image.open(tmp_path / "samples/0000007.png").size == (4 * size, 2 * size)
+
+
+def test_init_by_the_name_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path))
+    for name in ("GFPGANv1.4", "gfpgan-1.4", "GFPGANv1.4.pth"):
+        with pytest.raises(WeightsError, match=r"likeness models pull gfpgan-1\.4"):
+            find_init(name)
+    with pytest.raises(WeightsError, match=r"init: no file is nothing\.ckpt"):
+        find_init("nothing.ckpt")
+    (tmp_path / "mine.ckpt").touch()
+    assert find_init(str(tmp_path / "mine.ckpt")) == tmp_path / "mine.ckpt"
+
+
+def test_a_checkpoint_restores_as_it_is(small_recipe: Make) -> None:
+    """``--weights RUN/last.ckpt``: the averaged weights, wherever weights are taken."""
+    recipe = small_recipe(steps=1)
+    run(recipe)
+    held = read_checkpoint(recipe.output / LAST)
+    assert equal(held, load_averaged(recipe.output / LAST))
+
+
 def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:
     recipe = small_recipe(
         steps=2, validation={"sources": [str(shard)], "count": 1, "every": 2, "recipe": "sr-x8"}, objective=SHARPEN
@@ -461,6 +514,9 @@ def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:
     scores = next(e for e in log(recipe) if "input_psnr" in e)
     assert scores["step"] == 2
     assert 15 < scores["input_psnr"] < 45
-    assert {"mean_gain", "mean_energy", "sharp_gain", "sharp_energy"} <= set(scores)
+    wanted = {
+        f"{name}_{what}" for name in ("mean", "sharp") for what in ("gain", "energy", "identity", "clean", "twice")
+    }
+    assert wanted | {"input_identity"} <= set(scores)
     assert abs(scores["mean_gain"]) < 3  # two steps from doing nothing
     assert [p.name for p in (recipe.output / "samples").iterdir()] == ["0000002.png"]
