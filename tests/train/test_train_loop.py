@@ -32,6 +32,7 @@ from likeness.train.objectives.settings import DenoiseConfig, SharpenConfig
 from likeness.train.objectives.sharpen import SharpenObjective
 from likeness.train.recipe import TrainRecipe, ValidationConfig
 from likeness.train.validate import Validator
+from likeness.weights.builtin import builtin_path
 from likeness.weights.checkpoint import read_checkpoint
 from likeness.weights.load import WeightsError, load_strict, save_half
 
@@ -85,6 +86,7 @@ from likeness.train.objectives import denoise, sharpen
 from likeness.train.objectives.build import build_objective
 from likeness.train.recipe import TrainRecipe, ValidationConfig
 from likeness.train.validate import Validator
+from likeness.weights.builtin import builtin_path
 from likeness.weights.checkpoint import read_checkpoint
 
 small = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
@@ -494,16 +496,22 @@ def test_init_by_the_name_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyP
             find_init(name)
     with pytest.raises(WeightsError, match=r"init: no file is nothing\.ckpt"):
         find_init("nothing.ckpt")
+    assert find_init("likeness") == builtin_path("likeness")
     (tmp_path / "mine.ckpt").touch()
     assert find_init(str(tmp_path / "mine.ckpt")) == tmp_path / "mine.ckpt"
 
 
-def test_a_checkpoint_restores_as_it_is(small_recipe: Make) -> None:
+def test_a_checkpoint_restores_as_it_is(small_recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """``--weights RUN/last.ckpt``: the averaged weights, wherever weights are taken."""
+    from likeness import methods
+
     recipe = small_recipe(steps=1)
     run(recipe)
-    held = read_checkpoint(recipe.output / LAST)
-    assert equal(held, load_averaged(recipe.output / LAST))
+    averaged = load_averaged(recipe.output / LAST)
+    assert equal(read_checkpoint(recipe.output / LAST), averaged)
+    monkeypatch.setattr("likeness.methods.likeness.networks", lambda: {"net": small_net()})
+    restorer = methods.load("likeness", weights=recipe.output / LAST, device="cpu", precision="fp32")
+    assert equal(restorer.net.state_dict(), averaged)  # type: ignore[attr-defined]
 
 
 def test_validation_scores_and_sheet(small_recipe: Make, shard: Path) -> None:

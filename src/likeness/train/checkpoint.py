@@ -61,14 +61,17 @@ def load_averaged_into(network: nn.Module, path: Path) -> None:
 def find_init(init: str | None) -> Path | None:
     """The file that a recipe's ``init`` means: one that is there, else that of the catalogue, by name or file name.
 
-    Raises WeightsError that says what to type for one that is not here.
+    "likeness" is the built-in model's. Raises WeightsError that says what to type for one that is not here.
     """
     if init is None or Path(init).exists():
         return None if init is None else Path(init)
+    from likeness.weights.builtin import builtin_path
     from likeness.weights.catalogue import entries
     from likeness.weights.store import locate
 
     asked = init.lower()
+    if asked == "likeness":
+        return builtin_path(asked)
     for entry in entries():
         if asked in (entry.name.lower(), entry.file.lower(), Path(entry.file).stem.lower()):
             return locate(entry.name)

@@ -27,9 +27,10 @@ def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) 
     """The restorer with the built-in weights, or those of ``weights``. Raises WeightsError."""
     from likeness.methods.likeness.restorer import LikenessRestorer
     from likeness.weights.builtin import builtin_path
-    from likeness.weights.load import fingerprint, load_strict
+    from likeness.weights.checkpoint import fill_strict, read_checkpoint
+    from likeness.weights.load import fingerprint
 
     path = weights or builtin_path("likeness")
     net = networks()["net"]
-    load_strict(net, path)
+    fill_strict(net, read_checkpoint(path), str(path))
     return LikenessRestorer(net, device, dtype, fingerprint(path))
