@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,8 @@ import pytest
 import torch
 
 pytest.importorskip("accelerate", reason="needs likeness[train]")
+
+from processes import run_together
 
 from likeness.train.checkpoint import LAST, load_checkpoint
 from likeness.train.draws import Draws
@@ -62,13 +61,7 @@ def test_every_step_draws_its_own() -> None:
 
 def run_in(processes: int, recipe: TrainRecipe, script: Path) -> dict[str, Any]:
     script.write_text(RUN, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
-    command = [sys.executable, *(together if processes > 1 else []), str(script), recipe.model_dump_json()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_together(processes, script, recipe.model_dump_json())
     return load_checkpoint(recipe.output / LAST)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,24 +17,29 @@ from likeness.degrade.damage import misalign
 from likeness.train.augment import draw_ageing, occlude_face, shift_tone
 from likeness.train.pictures import SIDE, Pictures
 from likeness.train.recipe import CLEAN, DataConfig
+from likeness.train.targets import Targets
 
 TONE = {"grey", "fade", "low_light", "colour_shift"}  # kept in the target: restoration does not recolour a photo
 CELL = 4  # crops start on whole cells of the network
+_T = TypeVar("_T")
 
 
 class Pairs(Dataset[dict[str, Tensor]]):
     """``pairs[n]`` -> degraded (3, c, c), clean (3, c, c) in [-1, 1] and place (2, c/4, c/4) in the aligned frame.
 
     Degradations are those of a face of 512 pixels; with a smaller ``config.size`` both pictures are then reduced.
+    With ``config.targets`` "clean" is the refined picture, where there is one, treated as the original is; the original
+    is degraded. ``per_step``: how many samples a training step takes, of all processes.
     """
 
-    def __init__(self, config: DataConfig, seed: int) -> None:
-        self.config, self.seed = config, seed
+    def __init__(self, config: DataConfig, seed: int, per_step: int = 1) -> None:
+        self.config, self.seed, self.per_step = config, seed, per_step
         self.pictures = Pictures(config.sources, config.cache)
         weights = np.array([self._weight(e.name) for e in self.pictures.entries], np.float64)
         self.cumulative = np.cumsum(weights / weights.sum())
         self.names = list(config.mixture)
         self.mixture = np.cumsum([config.mixture[n] for n in self.names]) / sum(config.mixture.values())
+        self.targets = None if config.targets is None else Targets(config, self.pictures.entries, seed)
 
     def _weight(self, name: str) -> float:
         return next((w for prefix, w in self.config.weights.items() if name.startswith(prefix)), 1.0)
@@ -42,20 +49,25 @@ class Pairs(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, number])
-        picture = self.pictures[min(int(np.searchsorted(self.cumulative, rng.random())), len(self.pictures) - 1)]
+        index = min(int(np.searchsorted(self.cumulative, rng.random())), len(self.pictures) - 1)
+        pictures = [self.pictures[index]]
+        target = None if self.targets is None else self.targets(index, number // self.per_step)
+        if target is not None:
+            pictures.append(target)
         extra = np.random.default_rng([self.seed, number, 1])  # of its own: the rest of sample n stays as it is
         if extra.random() < self.config.occlude:
-            picture = occlude_face(np.asarray(picture, np.float32) / np.float32(255.0), extra)
-        clean, top, left = self._crop(picture, rng)
-        if self.config.tone:
-            clean = shift_tone(clean, extra, self.config.tone)
+            pictures = _alike(lambda one, draw: occlude_face(_unit(one), draw), pictures, extra)
+        crops = _alike(self._crop, pictures, rng)
+        images, (top, left) = [image for image, _, _ in crops], crops[0][1:]
+        if self.config.tone:  # side by side: one curve, which depends on their mean
+            images = np.split(shift_tone(np.concatenate(images, axis=1), extra, self.config.tone), len(images), axis=1)
         name = self.names[min(int(np.searchsorted(self.mixture, rng.random())), len(self.names) - 1)]
-        degraded = clean
+        degraded, clean = np.ascontiguousarray(images[0]), np.ascontiguousarray(images[-1])
         if name != CLEAN:
             steps = get_recipe(name).draw(rng, *clean.shape[:2])
             if extra.random() < self.config.age:
                 steps = draw_ageing(extra) + steps
-            degraded = apply_steps(clean, steps)
+            degraded = apply_steps(degraded, steps)
             clean = apply_steps(clean, [s for s in steps if s.op in TONE])
         place = _place(top, left, self._side(), self.config.crop)
         return {"degraded": self._reduced(degraded), "clean": self._reduced(clean), "place": place}
@@ -84,6 +96,14 @@ class Pairs(Dataset[dict[str, Tensor]]):
             gain = np.exp(rng.normal(0, j)) * np.exp(rng.normal(0, j / 3, 3))
             image = np.clip(image * gain.astype(np.float32), 0.0, 1.0)
         return image, top, left
+
+
+def _alike(
+    change: Callable[[np.ndarray, np.random.Generator], _T], pictures: Sequence[np.ndarray], rng: np.random.Generator
+) -> list[_T]:
+    """``change`` of all the pictures by the same random numbers; the generator goes on as after one."""
+    copies = [deepcopy(rng) for _ in pictures[1:]]
+    return [change(picture, draw) for picture, draw in zip(pictures, [rng, *copies], strict=True)]
 
 
 def _unit(picture: np.ndarray) -> np.ndarray:
@@ -125,7 +145,7 @@ class FromStep(Sampler[int]):
 def make_loader(config: DataConfig, seed: int, batch: int, step: int, rank: int, world: int) -> DataLoader:
     """Batches from training step ``step`` on, for one of ``world`` processes (``batch`` samples each)."""
     return DataLoader(
-        Pairs(config, seed),
+        Pairs(config, seed, batch * world),
         batch_size=batch,
         sampler=FromStep(step * batch * world, rank, world),
         num_workers=config.workers,

@@ -40,6 +40,15 @@ class DataConfig(Strict):
     tone: float = Field(0.0, ge=0, le=0.5, description="random contrast, saturation and gamma of the clean picture")
     occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
     age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print, but not of 'clean'")
+    targets: Path | None = Field(
+        None,
+        description="a folder or shard of dataset refine: the target of a picture is the refined one of the same name, "
+        "where there is one (papers/001, eq. 10); the input is degraded from the original all the same",
+    )
+    replace: float = Field(1.0, ge=0, le=1, description="share of the pictures with a refined target that have it")
+    coupling: int = Field(
+        0, ge=0, description="steps over which that share rises from none (papers/001, section 3.3); 0: all at once"
+    )
     cache: Path | None = Field(None, description="decoded pictures are kept in this .npy file")
     workers: int = Field(1, ge=0, le=64)
 
@@ -63,6 +72,8 @@ class DataConfig(Strict):
     def _fits(self) -> DataConfig:
         if self.crop > self.size:
             raise ValueError(f"crop must be at most size ({self.size}), got {self.crop}")
+        if self.targets is None and (self.replace != 1 or self.coupling):
+            raise ValueError("replace and coupling are of targets: name the refined pictures in targets")
         return self
 
     @field_validator("weights")

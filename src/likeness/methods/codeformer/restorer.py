@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from likeness.methods.codeformer.card import CARD
 from likeness.methods.codeformer.network import CodeFormerNet, NetworkConfig
 from likeness.methods.one_pass import OnePass, Options
+from likeness.nets.upfirdn import to_size
 
 HEAD_DIM = 64  # channels of an attention head in the released network; shapes do not tell
 GRAY = 10.0  # up to this mean variance of the differences between channels, in levels of 255, a picture is gray
@@ -59,9 +60,12 @@ def recognise(tensors: Mapping[str, Tensor]) -> nn.Module | None:
 def run(net: nn.Module, x: Tensor, options: Options, seed: int) -> Tensor:
     """(B, 3, 512, 512) RGB in [-1, 1] -> restored. There is no noise, hence ``seed`` changes nothing.
 
-    As in the official script, a gray photograph gives a gray face with the photograph's tone.
+    As in the official script, a gray photograph gives a gray face with the photograph's tone. A network that was
+    trained for smaller faces is given them, and its faces are enlarged.
     """
-    restored = net(x, float(options["fidelity"]), bool(options["adain"])).to(x.dtype)
+    assert isinstance(net, CodeFormerNet)
+    restored = net(to_size(x, net.config.size), float(options["fidelity"]), bool(options["adain"]))
+    restored = to_size(restored, x.shape[-1]).to(x.dtype)
     gray = is_gray(x)[:, None, None, None]
     return torch.where(gray, toned_gray(restored, x), restored)
 

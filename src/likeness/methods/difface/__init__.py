@@ -18,7 +18,7 @@ __all__ = ["CARD", "load", "method", "networks"]
 
 
 def method() -> Released:
-    """How the U-Net's file is read."""
+    """How the U-Net's file is read, or an estimator's."""
     from likeness.methods.difface.restorer import METHOD
 
     return METHOD
@@ -35,7 +35,8 @@ def networks() -> dict[str, nn.Module]:
 def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) -> DifFaceRestorer:
     """The restorer with the released weights, or the U-Net in ``weights`` and the estimator that lies beside it.
 
-    Raises WeightsError.
+    ``weights`` may hold an estimator instead, such as a run of ``likeness train`` leaves: the U-Net is then the one
+    beside it under its released name, or else the released one. Raises WeightsError.
     """
     from likeness.methods.difface.restorer import load_restorer
 

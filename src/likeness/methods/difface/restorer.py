@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from likeness.methods.difface.contraction import Contraction, check_crops, load_
 from likeness.methods.difface.unet import INPAINTING, UNet, read_unet_config
 from likeness.methods.released import Released
 from likeness.nets.swinir import SwinIR, read_swinir_config
+from likeness.weights.checkpoint import read_checkpoint
 
 
 class DifFaceRestorer(Contraction):
@@ -50,11 +52,33 @@ def recognise_estimator(tensors: Mapping[str, Tensor]) -> nn.Module | None:
     return None if config is None else SwinIR(config)
 
 
-METHOD = Released(CARD, unpack, recognise)
+def recognise_either(tensors: Mapping[str, Tensor]) -> nn.Module | None:
+    """The U-Net or the estimator of these tensors: both are files of this method."""
+    return recognise(tensors) or recognise_estimator(tensors)
+
+
+METHOD = Released(CARD, unpack, recognise_either)
+PRIOR = Released(CARD, unpack, recognise)
 ESTIMATOR = Released(CARD, unpack, recognise_estimator)
 
 
 def load_restorer(device: torch.device, dtype: torch.dtype, weights: Path | None) -> DifFaceRestorer:
     """See ``likeness.methods.difface.load``."""
-    unet, estimator, fingerprint = load_two(METHOD, ESTIMATOR, CARD.checkpoints["swinir"], "difface-estimator", weights)
+    if weights is not None and recognise_estimator(unpack(read_checkpoint(weights))) is not None:
+        unet, estimator, fingerprint = load_with_estimator(weights)
+    else:
+        unet, estimator, fingerprint = load_two(
+            PRIOR, ESTIMATOR, CARD.checkpoints["swinir"], "difface-estimator", weights
+        )
     return DifFaceRestorer(unet, estimator, device, dtype, fingerprint)
+
+
+def load_with_estimator(weights: Path) -> tuple[UNet, nn.Module, str]:
+    """The estimator of ``weights``, as of one's own training, with the U-Net that lies beside it under its released
+    name, or else the store's; and a fingerprint. Raises WeightsError."""
+    released = Path(CARD.checkpoints["unet"])
+    names = (released.name, released.with_suffix(".safetensors").name)
+    unet, first = PRIOR.load(next((path for name in names if (path := weights.with_name(name)).is_file()), None))
+    estimator, second = ESTIMATOR.load(weights)
+    assert isinstance(unet, UNet)
+    return unet, estimator, hashlib.sha256((first + second).encode()).hexdigest()

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import torch
 
-from likeness.train.objectives import Objective
+from likeness.train.objectives import Objective, published
+from likeness.train.objectives.estimator.settings import DifFaceEstimatorConfig
+from likeness.train.objectives.flow.settings import PMRFFlowConfig, PMRFMeanConfig
+from likeness.train.objectives.idm.settings import IDMConfig
 from likeness.train.objectives.rdfr.settings import RDFRConfig
 from likeness.train.objectives.settings import DenoiseConfig, SharpenConfig
 from likeness.train.recipe import RecipeError, TrainRecipe
@@ -61,8 +64,54 @@ def _rdfr(recipe: TrainRecipe) -> Objective:
     return RDFRObjective(config, perceptual_for(config.perceptual, config.vgg))
 
 
+def _idm(recipe: TrainRecipe) -> Objective:
+    from likeness.train.objectives.idm.objective import IDMObjective
+
+    config = recipe.objective
+    assert isinstance(config, IDMConfig)
+    if recipe.init is None:
+        _divides(recipe, config.network.factor)
+    return IDMObjective(config)
+
+
+def _estimator(recipe: TrainRecipe) -> Objective:
+    from likeness.train.objectives.estimator.objective import EstimatorObjective
+
+    config = recipe.objective
+    assert isinstance(config, DifFaceEstimatorConfig | PMRFMeanConfig)
+    if recipe.init is None:
+        sizes = config.network if isinstance(config, DifFaceEstimatorConfig) else config.network.mean
+        _divides(recipe, sizes.scale * sizes.window)
+    return EstimatorObjective(config)
+
+
+def _flow(recipe: TrainRecipe) -> Objective:
+    from likeness.train.objectives.flow.objective import FlowObjective
+
+    config = recipe.objective
+    assert isinstance(config, PMRFFlowConfig)
+    if recipe.init is None:
+        _divides(recipe, config.network.mean.scale * config.network.mean.window)
+    return FlowObjective(config)
+
+
+def _divides(recipe: TrainRecipe, factor: int) -> None:
+    if recipe.data.crop % factor:
+        raise RecipeError(f"data.crop must be a multiple of {factor} for this network, got {recipe.data.crop}")
+
+
 OBJECTIVES: dict[str, Callable[[TrainRecipe], Objective]] = {
     "denoise": _denoise,
     "sharpen": _sharpen,
     "rdfr": _rdfr,
+    "idm": _idm,
+    "difface-estimator": _estimator,
+    "pmrf-mean": _estimator,
+    "pmrf-flow": _flow,
+    "gfpgan": published.gfpgan,
+    "codeformer-codebook": published.codebook,
+    "codeformer-transformer": published.transformer,
+    "codeformer-fusion": published.fusion,
+    "restoreformer-dictionary": published.dictionary,
+    "restoreformer-restore": published.restore,
 }

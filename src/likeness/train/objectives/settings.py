@@ -6,7 +6,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from likeness.train.objectives.codeformer.settings import (
+    CodeFormerCodebookConfig,
+    CodeFormerFusionConfig,
+    CodeFormerTransformerConfig,
+)
+from likeness.train.objectives.estimator.settings import DifFaceEstimatorConfig
+from likeness.train.objectives.flow.settings import PMRFFlowConfig, PMRFMeanConfig
+from likeness.train.objectives.gfpgan.settings import GFPGANConfig
+from likeness.train.objectives.idm.settings import IDMConfig
 from likeness.train.objectives.rdfr.settings import RDFRConfig
+from likeness.train.objectives.restoreformer.settings import RestoreFormerDictionaryConfig, RestoreFormerRestoreConfig
 from likeness.train.strict import Strict
 
 
@@ -39,4 +49,18 @@ class SharpenConfig(Strict):
     discriminator_rate: float = Field(3e-4, gt=0)
 
 
-ObjectiveConfig = DenoiseConfig | SharpenConfig | RDFRConfig
+ObjectiveConfig = (
+    DenoiseConfig
+    | SharpenConfig
+    | RDFRConfig
+    | IDMConfig
+    | DifFaceEstimatorConfig
+    | PMRFMeanConfig
+    | PMRFFlowConfig
+    | GFPGANConfig
+    | CodeFormerCodebookConfig
+    | CodeFormerTransformerConfig
+    | CodeFormerFusionConfig
+    | RestoreFormerDictionaryConfig
+    | RestoreFormerRestoreConfig
+)

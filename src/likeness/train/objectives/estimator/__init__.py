@@ -1,0 +1,1 @@
+"""Posterior means by regression: DifFace's estimator and PMRF's first network."""
