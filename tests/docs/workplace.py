@@ -39,6 +39,7 @@ REFUSED = {
     r"likeness study result compared": r"no answers are here; ask for some with likeness study rate",
     r"likeness restore old\.jpg -o out --method idm --weights my_idm\.pth": r"weights my_idm\.pth are not there",
     r"likeness restore old\.jpg -o out --method rdfr --weights my_rdfr\.pth": r"weights my_rdfr\.pth are not there",
+    r"likeness train recipes/idm-2-extrinsic\.yaml .*": r"init: no file is runs/idm-1-intrinsic/last\.ckpt",
     r"likeness models add gfpgan-1\.4 Downloads/GFPGANv1\.4\.pth": r"GFPGANv1\.4",
 }
 

@@ -26,12 +26,12 @@ from likeness.train.validate import Validator
 
 def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> Path:
     """Train until ``recipe.steps``; returns the checkpoint. Continues from ``recipe.output/last.ckpt`` if there."""
-    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
-    rank, world = accelerator.process_index, accelerator.num_processes
     last = recipe.output / LAST
     source = last if last.exists() else find_init(recipe.init)
     if source is not None:
         objective.load(source)
+    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=not torch.cuda.is_available())
+    rank, world = accelerator.process_index, accelerator.num_processes
     generator, discriminator = objective.generator, objective.discriminator
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
