@@ -5,8 +5,10 @@
 A share of the training faces is blurred by a known amount, so that there is something to clean, as the paper found 15 %
 of FFHQ to be. A small idm is trained on that set, restores it (``likeness dataset refine``), and is trained on with the
 refined pictures as targets, the inputs degraded from the originals (eq. 10). The control goes on from the first for as
-many steps without refined targets. All are compared on held-out sharp faces, degraded by the paper's recipe. With
---quick everything is so small that the figures mean nothing: it shows that the script works.
+many steps without refined targets. All are compared on held-out sharp faces, degraded by the paper's recipe.
+
+With ``--method likeness`` the first model is the built-in one, as it is shipped: it refines by both of its networks,
+and its denoiser goes on. With --quick everything is so small that the figures mean nothing: it shows that the script works.
 """
 
 from __future__ import annotations
@@ -64,9 +66,14 @@ def write_faces(args: argparse.Namespace, folder: Path) -> dict[str, np.ndarray]
 
 def fit(args: argparse.Namespace, output: Path, steps: int, faces: Path, **data: Any) -> Path:
     """Train for ``steps``; ``data``: what the recipe says of it beside the faces, and ``init``."""
+    network = {"ch": args.ch, "ch_mult": args.ch_mult, "num_res_blocks": 1, "attention": []}
+    objectives = {
+        "idm": {"name": "idm", "network": network},
+        "likeness": {"name": "denoise", "distortion": "psnr", "mean_share": 0.9},
+    }
     recipe = TrainRecipe.model_validate(
         {
-            "method": "idm",
+            "method": args.method,
             "output": str(output),
             "init": data.pop("init", None),
             "steps": steps,
@@ -82,20 +89,18 @@ def fit(args: argparse.Namespace, output: Path, steps: int, faces: Path, **data:
                 **data,
             },
             "optimiser": {"rate": args.rate, "warmup": 20, "decay": steps // 3, "ema": args.ema},
-            "objective": {
-                "name": "idm",
-                "network": {"ch": args.ch, "ch_mult": args.ch_mult, "num_res_blocks": 1, "attention": []},
-            },
+            "objective": objectives[args.method],
         }
     )
     return train(recipe, build_objective(recipe), quiet=args.quiet)
 
 
-def clean_up(args: argparse.Namespace, weights: Path, faces: Path, output: Path) -> dict[str, Any]:
+def clean_up(args: argparse.Namespace, weights: Path | None, faces: Path, output: Path) -> dict[str, Any]:
     """``likeness dataset refine`` with the model; its summary."""
     settings = Settings(
+        method=args.method,
         weights=weights,
-        options={"steps": args.restore_steps},
+        options={"steps": 2 if args.method == "likeness" else args.restore_steps},
         identity_limit=args.identity_limit,
         device=args.device,
     )
@@ -126,9 +131,9 @@ class Judge:
         self.degraded = [degrade(image, "idm", seed)[0] for seed, image in enumerate(self.clean)]
         self.features, self.args = IdentityFeatures(), args
 
-    def restore(self, weights: Path, pictures: list[np.ndarray]) -> list[np.ndarray]:
+    def restore(self, weights: Path | None, pictures: list[np.ndarray]) -> list[np.ndarray]:
         """(512, 512, 3) in [0, 1] each."""
-        restorer = load("idm", weights=weights, device=self.args.device)
+        restorer = load(self.args.method, weights=weights, device=self.args.device)
         made = []
         for picture in pictures:
             crop = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]
@@ -165,24 +170,27 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     began = time.perf_counter()
     faces, refined = folder / "faces", folder / "refined"
     sharp = write_faces(args, faces)
-    first = args.init or fit(args, folder / "first", args.steps, faces)
+    built_in = args.method == "likeness" and args.init is None
+    first = args.init if args.init or built_in else fit(args, folder / "first", args.steps, faces)
+    start = "likeness" if first is None else str(first)
     summary = clean_up(args, first, faces, refined)
     targets = {"targets": str(refined), "replace": args.replace, "coupling": args.coupling}
     models = {
         FIRST: first,
-        EXTRINSIC: fit(args, folder / "extrinsic", args.more, faces, init=str(first), **targets),
-        CONTROL: fit(args, folder / "control", args.more, faces, init=str(first)),
+        EXTRINSIC: fit(args, folder / "extrinsic", args.more, faces, init=start, **targets),
+        CONTROL: fit(args, folder / "control", args.more, faces, init=start),
     }
     judge = Judge(args)
     made = {name: judge.restore(weights, judge.degraded) for name, weights in models.items()}
     rows = {name: judge.score(made[name], judge.restore(weights, judge.clean)) for name, weights in models.items()}
     counts = summary["counts"]
+    given = "as it is" if args.init or built_in else f"{args.steps} steps"
     print(
         f"{counts['pictures']} training faces, {len(sharp)} of them blurred by a Gaussian of {args.sigma:g} pixels; "
         f"{counts['refined']} refined, {counts['kept']} kept as they were (identity distance above "
-        f"{args.identity_limit:g}). First model: {'given' if args.init else f'{args.steps} steps'} of {args.batch} "
-        f"crops of {args.crop} pixels; both others {args.more} steps more. {args.restore_steps} evaluations to "
-        "restore.\n"
+        f"{args.identity_limit:g}). First model: {args.method}, {given}; "
+        f"both others {args.more} steps more, of {args.batch} crops of {args.crop} pixels. {args.restore_steps} "
+        "evaluations to restore.\n"
     )
     print(f"{cleaned(faces, refined / 'refined', sharp)}\n")
     print(f"{len(judge.clean)} held-out sharp faces, degraded by `idm` ({judge.decibel(judge.degraded):.2f} dB):\n")
@@ -200,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", required=True, help="tar or folder of aligned 512x512 faces to train on")
     parser.add_argument("--test", required=True, help="tar or folder of sharp faces that are held out")
+    parser.add_argument("--method", choices=["idm", "likeness"], default="idm")
     parser.add_argument("--beginning", default="omi_", help="only training faces whose names begin so: crisp ones")
     parser.add_argument("--pictures", type=int, default=96, help="training faces")
     parser.add_argument("--soft", type=float, default=0.5, help="share of them that is blurred")
