@@ -8,7 +8,8 @@ refined pictures as targets, the inputs degraded from the originals (eq. 10). Th
 many steps without refined targets. All are compared on held-out sharp faces, degraded by the paper's recipe.
 
 With ``--method likeness`` the first model is the built-in one, as it is shipped: it refines by both of its networks,
-and its denoiser goes on. With --quick everything is so small that the figures mean nothing: it shows that the script works.
+and its denoiser goes on. With --quick everything is so small that the figures mean nothing: it shows that the script
+works.
 """
 
 from __future__ import annotations
