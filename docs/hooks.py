@@ -131,6 +131,11 @@ def adding() -> str:
     return section("CONTRIBUTING.md", "Add a method")
 
 
+def trainable() -> str:
+    """The recipe for training, from CONTRIBUTING.md."""
+    return section("CONTRIBUTING.md", "Make a method trainable")
+
+
 def house() -> str:
     """The layers, from CONTRIBUTING.md."""
     return section("CONTRIBUTING.md", "The house")
@@ -159,6 +164,7 @@ def section(file: str, heading: str) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "adding": adding,
+    "trainable": trainable,
     "datasets": datasets_table,
     "helpers": helpers_table,
     "hold-to": hold_to,
