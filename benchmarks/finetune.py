@@ -1,6 +1,6 @@
 """How many photographs fine-tuning needs: the built-in model on so many faces, measured on those and on others.
 
-    python benchmarks/finetune.py --faces train-000.tar --others london-even-000.tar [--photographs 20,200,900]
+    python benchmarks/finetune.py --faces train-000.tar --others london-even-000.tar [--photographs 20,1000]
 
 Each run is ``likeness train recipes/finetune-likeness.yaml`` with other sources; the first row is the model as it is
 shipped. Prints a Markdown table: PSNR over the degraded input in dB and identity distance relative to the input's, of
@@ -72,10 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", nargs="+", required=True, help="to train on: tar shards or folders of 512 crops")
     parser.add_argument("--others", required=True, help="to measure with: other people's faces")
-    parser.add_argument("--photographs", default="20,200,900")
-    parser.add_argument("--degradation", default="old-photo")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--count", type=int, default=40, help="of faces to measure with")
+    parser.add_argument("--photographs", default="20,1000")
+    parser.add_argument("--degradation", default="sr-x16")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--count", type=int, default=32, help="of faces to measure with")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/finetune"))
     args = parser.parse_args()
     others = pairs(args.others, args.count, args.degradation)
