@@ -36,7 +36,13 @@ SLOW = {
     "video.md": "restores a clip, frame by frame",
 }
 
-FOREIGN = ("--logdir", "--num_processes", "--faces")  # flags of other programs that the prose names
+FOREIGN = (
+    "--logdir",
+    "--num_processes",
+    "--faces",
+    "--others",
+    "--validation",
+)  # flags of other programs that the prose names
 
 
 def named_pages() -> list[str]:

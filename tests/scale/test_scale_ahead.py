@@ -96,6 +96,7 @@ def test_what_is_wrong_in_a_worker_is_one_line() -> None:
         work_ahead(Wrong(), 4, lambda answer: None, pool=TWO)
 
 
+@pytest.mark.slow
 def test_by_the_command(faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from typer.testing import CliRunner
 

@@ -65,7 +65,7 @@ def run_in(processes: int, recipe: TrainRecipe, script: Path) -> dict[str, Any]:
     return load_checkpoint(recipe.output / LAST)
 
 
-@pytest.mark.parametrize("terms", [{}, SHARPEN], ids=["denoise", "sharpen"])
+@pytest.mark.parametrize("terms", [{}, pytest.param(SHARPEN, marks=pytest.mark.slow)], ids=["denoise", "sharpen"])
 def test_two_processes_step_as_one(terms: dict[str, Any], small_recipe: Make, tmp_path: Path) -> None:
     """gloo, two processes with a picture each, against one with both: the first gradients, and the weights after."""
     settings: dict[str, Any] = {"steps": 1, "objective": terms, "optimiser": {"clip": 1e9}}
