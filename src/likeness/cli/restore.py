@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from likeness.cli.bar import Bar
+from likeness.cli.cluster import Cpus, Gpus, Workers
+from likeness.cli.cluster import pool as pool_of
 from likeness.cli.options import option_pairs
 from likeness.cli.say import FAILED, note, plain_errors
 
@@ -83,11 +85,9 @@ def restore(
             "PATH and DIR may then be addresses such as s3://bucket/folder.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(help="With --ray: how many; 0 is as many as fit.")] = 0,
-    cpus_per_worker: Annotated[float, typer.Option(help="With --ray: CPUs that a worker takes.")] = 1.0,
-    gpus_per_worker: Annotated[
-        float, typer.Option(help="With --ray: GPUs that a worker takes; 0.5 is two workers to a GPU.")
-    ] = 0.0,
+    workers: Workers = 0,
+    cpus_per_worker: Cpus = 1.0,
+    gpus_per_worker: Gpus = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
     """Restore the faces in photographs.
@@ -102,6 +102,7 @@ def restore(
 
     options: dict[str, Any] = {"steps": steps, "seconds": seconds, "fidelity": fidelity}
     with plain_errors():
+        pool = pool_of(ray, workers, cpus_per_worker, gpus_per_worker)
         options.update(option_pairs(option or []))
         settings = Settings(
             method=method,
@@ -137,12 +138,11 @@ def restore(
 
         with _Bar("restoring") as bar, listening(bar.step):
             if ray is None:
-                _check_plain(context, inputs, output)
+                _check_plain(inputs, output)
                 report = restore_files(
                     inputs, Path(output), settings, overwrite=overwrite, progress=bar.photo, ready=ready
                 )
             else:
-                from likeness.scale.cluster import Pool
                 from likeness.scale.restore import restore_on_cluster
 
                 report = restore_on_cluster(
@@ -150,7 +150,7 @@ def restore(
                     output,
                     settings,
                     address=ray,
-                    pool=Pool(workers, cpus_per_worker, gpus_per_worker),
+                    pool=pool,
                     overwrite=overwrite,
                     progress=bar.photo,
                     check=None if made is None else made.check,
@@ -174,14 +174,11 @@ def restore(
         raise typer.Exit(FAILED)
 
 
-def _check_plain(context: typer.Context, inputs: list[str], output: str) -> None:
+def _check_plain(inputs: list[str], output: str) -> None:
     """Raises ValueError for what only a cluster can do."""
     address = next((one for one in (*inputs, output) if "://" in one and not Path(one).exists()), None)
     if address is not None:
         raise ValueError(f"{address} is an address, not a path: add --ray local to restore from and to addresses")
-    useless = sorted({"workers", "cpus_per_worker", "gpus_per_worker"} & _typed(context))
-    if useless:
-        raise ValueError(f"--{useless[0].replace('_', '-')} is for --ray: add --ray local, or omit it")
 
 
 def _pace(cluster: dict[str, Any]) -> str:

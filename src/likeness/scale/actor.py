@@ -19,6 +19,7 @@ from likeness.photo import PhotoError
 from likeness.pipeline import Session, Settings
 from likeness.results import PhotoResult
 from likeness.scale import places
+from likeness.scale.batches import problem_with
 from likeness.scale.plan import Job
 
 Check = Callable[[Session], list[str]]
@@ -45,32 +46,22 @@ class Order:
 class Worker:
     """For ``Dataset.map_batches``: rows ``number``, ``source``, ``stem`` -> rows of ``Answer``.
 
-    What is wrong with the order (a method that is unknown, weights that are not here) is in the answers, since an
-    exception in an actor's constructor would reach the driver as a traceback.
+    What is wrong with the order (a method that is unknown, weights that are not here) is in the answers.
     """
 
     def __init__(self, order: Order) -> None:
-        from likeness.folder import describe, key_of
-        from likeness.methods import METHODS
-
         self.order = order
-        self.problem: str | None = None
         self.key, self.about, self.notes = "", dict[str, Any](), list[str]()
-        try:
-            if Path(order.here).is_dir():
-                os.chdir(order.here)
-            METHODS.update(order.methods)
-            _see_folder(order.output)
-            self.session = Session(order.settings)
-            self.key = key_of(self.session)
-            self.about = describe(self.session)
-            self.notes = order.check(self.session) if order.check is not None else []
-        except KeyError as error:
-            self.problem = str(error.args[0])
-        except (ValueError, OSError) as error:  # OptionError, WeightsError, PhotoError, ... are ValueErrors
-            self.problem = str(error)
-        except ImportError as error:
-            self.problem = f"{error} (on {socket.gethostname()}): install the same there as here"
+        self.problem = problem_with(self._open, order.here, order.methods)
+
+    def _open(self) -> None:
+        from likeness.folder import describe, key_of
+
+        _see_folder(self.order.output)
+        self.session = Session(self.order.settings)
+        self.key = key_of(self.session)
+        self.about = describe(self.session)
+        self.notes = self.order.check(self.session) if self.order.check is not None else []
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         numbers = [int(number) for number in batch["number"]]

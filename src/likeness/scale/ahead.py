@@ -7,18 +7,13 @@ So nothing depends on the cluster but the time: a part that no worker lived to d
 from __future__ import annotations
 
 import json
-import os
-import socket
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from likeness.methods import METHODS
-from likeness.scale.cluster import LOCAL, Pool, ScaleError, connected, tolerate
-
-BATCH = 32  # parts that a worker gets at once, at most
-RETRIES = 2  # of a batch whose worker ended
+from likeness.scale.batches import answers, problem_with, rows_each
+from likeness.scale.cluster import LOCAL, Pool, ScaleError, connected
 
 Do = Callable[[Sequence[int]], Any]
 Progress = Callable[[int, int], None]
@@ -39,18 +34,11 @@ class Hand:
     """For ``Dataset.map_batches``: numbers of parts -> the answer for all of them, and what is wrong here."""
 
     def __init__(self, work: Work, here: str, methods: Mapping[str, str]) -> None:
-        self.problem: str | None = None
-        try:
-            if Path(here).is_dir():
-                os.chdir(here)
-            METHODS.update(methods)
-            self.do = work.open()
-        except KeyError as error:
-            self.problem = str(error.args[0])
-        except (ValueError, OSError) as error:  # OptionError, WeightsError, PhotoError, ... are ValueErrors
-            self.problem = str(error)
-        except ImportError as error:
-            self.problem = f"{error} (on {socket.gethostname()}): install the same there as here"
+        self.work = work
+        self.problem = problem_with(self._open, here, methods)
+
+    def _open(self) -> None:
+        self.do = self.work.open()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         numbers = [int(number) for number in batch["number"]]
@@ -77,39 +65,13 @@ def work_ahead(
         return 0
     done = 0
     with connected(address, pool) as workers:
-        rows = max(1, min(BATCH, count // (4 * workers)))
-        for answered, answer, problem in _answers(work, count, pool, min(workers, count), rows):
-            if problem:
-                raise ScaleError(problem)
-            take(answer)
-            done += answered
-            progress(done, count)
-    return count - done
-
-
-def _answers(work: Work, count: int, pool: Pool, workers: int, rows: int) -> Iterator[tuple[int, Any, str]]:
-    import ray.data
-    from ray.data import ActorPoolStrategy
-    from ray.exceptions import RayError
-
-    items = [{"number": number} for number in range(count)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of max_task_retries, which has no other way in yet
-        dataset = ray.data.from_items(items, override_num_blocks=-(-count // rows)).map_batches(
-            Hand,
-            fn_constructor_args=(work, str(Path.cwd()), dict(METHODS)),
-            batch_size=rows,
-            compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
-            num_cpus=pool.cpus,
-            num_gpus=pool.gpus or None,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
-        )
-    tolerate(dataset.context)
-    try:
-        for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
+        rows = [{"number": number} for number in range(count)]
+        told = (work, str(Path.cwd()), dict(METHODS))
+        for batch in answers(Hand, told, rows, pool, min(workers, count), rows_each(count, workers)):
             for answered, answer, problem in zip(batch["count"], batch["answer"], batch["problem"], strict=True):
-                yield int(answered), json.loads(answer), str(problem)
-    except RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise ScaleError(f"the workers could not be started: {lines[-1].strip() if lines else error!r}") from None
+                if problem:
+                    raise ScaleError(problem)
+                take(json.loads(answer))
+                done += answered
+                progress(done, count)
+    return count - done

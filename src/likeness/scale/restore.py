@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,11 +18,10 @@ from likeness.pipeline import Settings
 from likeness.results import Report
 from likeness.scale import places
 from likeness.scale.actor import Check, Order, Worker, failed
-from likeness.scale.cluster import LOCAL, Pool, ScaleError, connected, tolerate
+from likeness.scale.batches import answers, rows_each
+from likeness.scale.cluster import LOCAL, Pool, ScaleError, connected
 from likeness.scale.plan import Job, plan
 
-BATCH = 32  # photos that a worker gets at once, at most; what a worker that is killed had in hand is looked at again
-RETRIES = 2  # of a batch whose worker ended; then its photos are tried one by one
 LOST = "lost: the workers that tried to restore it ended (killed, or out of memory); run again to try once more"
 
 Progress = Callable[[int, int, dict[str, Any]], None]
@@ -64,8 +62,8 @@ def restore_on_cluster(
         with connected(address, pool) as workers:
             gathered = _Gathered(jobs, progress)
             began = time.perf_counter()
-            for rows in (_rows_each(len(jobs), workers), 1):
-                _run(gathered, order, pool, workers, rows)
+            for size in (rows_each(len(jobs), workers), 1):
+                _run(gathered, order, pool, workers, size)
             seconds = time.perf_counter() - began
         report = gathered.report(workers, seconds)
         if not far:
@@ -74,50 +72,16 @@ def restore_on_cluster(
     return report
 
 
-def _rows_each(jobs: int, workers: int) -> int:
-    """Photos to a batch: few enough that every worker gets several."""
-    return max(1, min(BATCH, jobs // (4 * workers)))
-
-
-def _run(gathered: _Gathered, order: Order, pool: Pool, workers: int, rows: int) -> None:
-    """Hand out the jobs that have no record yet, ``rows`` at once. Raises ScaleError."""
+def _run(gathered: _Gathered, order: Order, pool: Pool, workers: int, size: int) -> None:
+    """Hand out the jobs that have no record yet, ``size`` at once. Raises ScaleError."""
     left = gathered.left()
     if not left:
         return
-    for answers in _answers(left, order, pool, min(workers, len(left)), rows):
-        for number, record, worker, state in answers:
+    rows = [{"number": number, "source": job.source, "stem": job.stem.as_posix()} for number, job in left]
+    for batch in answers(Worker, (order,), rows, pool, min(workers, len(rows)), size):
+        columns = (batch[name] for name in ("number", "record", "worker", "state"))
+        for number, record, worker, state in zip(*columns, strict=True):
             gathered.add(number, record, worker, state)
-
-
-def _answers(
-    jobs: Sequence[tuple[int, Job]], order: Order, pool: Pool, workers: int, rows: int
-) -> Iterator[list[tuple[int, str, str, str]]]:
-    import ray.data
-    from ray.data import ActorPoolStrategy
-    from ray.exceptions import RayError
-
-    items = [{"number": number, "source": job.source, "stem": job.stem.as_posix()} for number, job in jobs]
-    with warnings.catch_warnings():
-        # max_task_retries has no other way in before Ray 2.64; without it one bad photo kills workers for ever
-        warnings.simplefilter("ignore", DeprecationWarning)
-        dataset = ray.data.from_items(items, override_num_blocks=-(-len(items) // rows)).map_batches(
-            Worker,
-            fn_constructor_args=(order,),
-            batch_size=rows,
-            compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
-            num_cpus=pool.cpus,
-            num_gpus=pool.gpus or None,
-            max_restarts=-1,
-            max_task_retries=RETRIES,
-        )
-    tolerate(dataset.context)
-    try:
-        for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
-            columns = (batch[name].tolist() for name in ("number", "record", "worker", "state"))
-            yield list(zip(*columns, strict=True))
-    except RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise ScaleError(f"the workers could not be started: {lines[-1].strip() if lines else error!r}") from None
 
 
 class _Gathered:
