@@ -67,6 +67,17 @@ def _energy(path: Path) -> float:
     return float(np.mean(np.diff(gray, axis=0) ** 2) + np.mean(np.diff(gray, axis=1) ** 2))
 
 
+def test_a_face_that_moved_by_six_pixels_has_that_landmark_error(command: Command, faces: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for file in faces.iterdir():
+        cv2.imwrite(str(moved / file.name), np.roll(cv2.imread(str(file)), 6, axis=1))
+    rows = measured(command, moved, "--truth", faces, "--aligned", "--metrics", "landmarks")["values"]
+    assert [row["landmarks"] for row in rows] == pytest.approx([6.0] * 3, abs=2.0)
+    rows = measured(command, faces, "--truth", faces, "--aligned", "--metrics", "landmarks")["values"]
+    assert [row["landmarks"] for row in rows] == [0.0] * 3
+
+
 def test_equal_pictures_are_counted_and_left_out_of_the_mean(command: Command, faces: Path, blurred: Path) -> None:
     shutil.copy(faces / "a.png", blurred / "a.png")
     found = measured(command, blurred, "--truth", faces, "--aligned", "--metrics", "psnr,ssim")

@@ -13,7 +13,7 @@ from likeness.faces.geometry import (
     invert_transform,
     similarity_transform,
 )
-from likeness.faces.models import LANDMARKS_5, model_path
+from likeness.faces.points import FivePoints
 from likeness.faces.template import CROP_SIZE, DLIB5_TEMPLATE, DLIB5_WEIGHTS, DLIB_BOX
 from likeness.faces.types import Detector, Face
 
@@ -57,9 +57,8 @@ class DlibDetector:
             raise ValueError(f"need upsample >= 0, max_side >= {_DLIB_WINDOW}; got {upsample}, {max_side}")
         import dlib
 
-        self._dlib: Any = dlib
         self._find: Any = dlib.get_frontal_face_detector()
-        self._predict: Any = dlib.shape_predictor(str(model_path(LANDMARKS_5)))
+        self._points = FivePoints()
         self._upsample = upsample
         self._score_threshold = score_threshold
         self._max_side = max_side
@@ -114,11 +113,7 @@ class DlibDetector:
 
     def _landmarks(self, pixels: np.ndarray, transform: np.ndarray) -> np.ndarray:
         """dlib's five points (5, 2) in photo pixels, predicted on the crop that `transform` gives."""
-        crop = np.rint(crop_face(pixels, transform) * 255.0).astype(np.uint8)
-        x0, y0, x1, y1 = DLIB_BOX
-        box = self._dlib.rectangle(x0, y0, x1 - 1, y1 - 1)
-        points = np.array([(part.x, part.y) for part in self._predict(crop, box).parts()], dtype=np.float64)
-        return apply_transform(invert_transform(transform), points)
+        return apply_transform(invert_transform(transform), self._points.find(crop_face(pixels, transform)))
 
 
 def _overlap(a: Box, b: Box) -> float:

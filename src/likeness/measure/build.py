@@ -160,6 +160,7 @@ _PAIRS: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "adaface-cosine": ("adaface", identity.cosine_similarity),
     "deg": ("deg", _deg),
     "lmd": ("fan", _lmd),
+    "landmarks": ("five-points", _lmd),
     "sharpness": ("gradient-energy", lambda a, b: (a / b).squeeze(1)),
 }
 _SETS: dict[str, tuple[str, Callable[[Tensor, Tensor], float], bool]] = {

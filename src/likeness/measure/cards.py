@@ -10,6 +10,7 @@ _SSIM = "Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 2004"
 _LPIPS = "Zhang et al., CVPR 2018, version 0.1"
 _PR = "Kynkäänniemi et al., NeurIPS 2019, k = 3, of Inception features (the paper's are VGG16's)"
 _INCEPTION = ("fid-inception",)
+_POINTS = "mean distance of dlib's five points"
 _NIQE = "Mittal, Soundararajan, Bovik, SPL 2013; "
 _TRUTH: tuple[Need, ...] = ("truth",)
 _OTHER: tuple[Need, ...] = ("counterpart",)
@@ -41,6 +42,7 @@ CARDS: tuple[MetricCard, ...] = (
     MetricCard("adaface-cosine", "AdaFace", True, -1, 1, "AdaFace cosine", _OTHER, ("adaface-ir50",), faces=True),
     MetricCard("deg", "Deg", False, 0, 180, "VQFR's and PMRF's", _TRUTH, ("deg-resnet18",), unit="degrees", digits=2),
     MetricCard("lmd", "LMD", False, 0, inf, "VQFR's and PMRF's", _TRUTH, ("lmd-fan",), unit="pixels", digits=2),
+    MetricCard("landmarks", "landmark error", False, 0, inf, _POINTS, _TRUTH, faces=True, unit="pixels", digits=2),
     MetricCard(
         "sharpness", "gradient energy", True, 0, inf, "share of the truth's; 1 is as sharp", _TRUTH, digits=2, target=1
     ),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from likeness import parts
 from likeness.faces import Recognizer
+from likeness.faces.points import FivePoints
 from likeness.measure.extractors import find_extractor
 from likeness.measure.metric import Extractor
 
@@ -38,6 +39,20 @@ class FaceExtractor:
         return self.recognizer.embed(crops)
 
 
+class PointsExtractor:
+    """dlib's five points of aligned faces as an extractor."""
+
+    name, faces, version = "five-points", True, "1"
+
+    def __init__(self) -> None:
+        self.points = FivePoints()
+
+    def extract(self, pictures: Tensor) -> np.ndarray:
+        """(B, 3, 512, 512) in [0, 1] -> (B, 10): x, y of each point, pixels."""
+        crops = pictures.permute(0, 2, 3, 1).float().cpu().numpy()
+        return np.stack([self.points.find(crop).ravel() for crop in crops])
+
+
 class Extractors:
     """Loads each once. ``recognizer``: the one that "recognizer" means. Raises ValueError for an unknown one."""
 
@@ -53,6 +68,8 @@ class Extractors:
         if name not in self._loaded:
             if name in parts.RECOGNIZERS:
                 self._loaded[name] = FaceExtractor(parts.find_recognizer(name, self.device))
+            elif name == PointsExtractor.name:
+                self._loaded[name] = PointsExtractor()
             else:
                 self._loaded[name] = find_extractor(name, self.device)
         return self._loaded[name]
