@@ -18,8 +18,9 @@ from likeness.faces.template import FFHQ_TEMPLATE
 from likeness.methods.gfpgan.original import GFPGANOriginal
 from likeness.train.draws import Draws
 from likeness.train.objectives.build import build_objective
-from likeness.train.objectives.components import ComponentDiscriminators, component_boxes, cut_components, gram
+from likeness.train.objectives.components import ComponentDiscriminators, component_boxes, cut_components
 from likeness.train.objectives.gfpgan.objective import pyramid_distance
+from likeness.train.objectives.losses import gram
 from likeness.train.recipe import RecipeError
 from likeness.weights.load import WeightsError
 

@@ -17,6 +17,7 @@ import torch
 pytest.importorskip("accelerate", reason="needs likeness[train]")
 
 from accelerate import Accelerator
+from tiny import DYING
 
 from likeness.degrade import Step
 from likeness.methods.likeness.network import LikenessNet
@@ -76,33 +77,14 @@ def log(recipe: TrainRecipe) -> list[dict[str, float]]:
 
 # Resuming
 
-KILLED = """
-import os, signal, sys
-import torch
+KILLED = f"""{DYING}
 from likeness.methods.likeness.network import LikenessNet
 from likeness.methods.likeness.trunk import TrunkConfig
-from likeness.train import checkpoint, loop
 from likeness.train.objectives import denoise, sharpen
-from likeness.train.objectives.build import build_objective
-from likeness.train.recipe import TrainRecipe, ValidationConfig
-from likeness.train.validate import Validator
-from likeness.weights.builtin import builtin_path
-from likeness.weights.checkpoint import read_checkpoint
 
 small = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
 denoise.LikenessNet = sharpen.LikenessNet = lambda: LikenessNet(small, small)
 recipe = TrainRecipe.model_validate_json(sys.argv[1])
-save, saves = torch.save, []
-
-def half_a_save(state, file):
-    saves.append(1)
-    if len(saves) == 1:
-        return save(state, file)
-    file.write(b"PK half a checkpoint")
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-checkpoint.torch.save = half_a_save
 loop.train(recipe, build_objective(recipe, 0), quiet=True)
 """
 

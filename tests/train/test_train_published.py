@@ -20,6 +20,7 @@ pytest.importorskip("accelerate", reason="needs likeness[train]")
 
 from processes import run_together
 from published_tiny import NEED_INIT, OBJECTIVES, Make, batch_of, built, method_of, moved, parts, released, tiny
+from tiny import DYING
 
 from likeness.methods import load as load_method
 from likeness.train.checkpoint import LAST, load_averaged, load_checkpoint
@@ -158,25 +159,10 @@ def test_a_run_begins_with_the_released_weights(name: str, small_recipe: Make, t
         assert torch.allclose(state["ema"]["module." + key], value, atol=1e-6), key
 
 
-KILLED = """
-import json, os, signal, sys
-import torch
+KILLED = f"""{DYING}
+import json
+
 torch.set_num_threads(1)
-from likeness.train import checkpoint, loop
-from likeness.train.objectives.build import build_objective
-from likeness.train.recipe import TrainRecipe
-
-save, saves = torch.save, []
-
-def half_a_save(state, file):
-    saves.append(1)
-    if len(saves) == 1:
-        return save(state, file)
-    file.write(b"PK half a checkpoint")
-    file.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-checkpoint.torch.save = half_a_save
 ends = []
 for text in json.loads(sys.argv[1]):
     child = os.fork()  # each run dies by itself, and torch is imported once

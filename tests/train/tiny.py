@@ -37,14 +37,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pmrf-flow": {"method": "pmrf", "objective": {"name": "pmrf-flow", "steps": 2, **PMRF}},
 }
 
-KILLED = """
+# killed by kill -9 while the second save is half written
+DYING = """
 import os, signal, sys
 import torch
 from likeness.train import checkpoint, loop
 from likeness.train.objectives.build import build_objective
 from likeness.train.recipe import TrainRecipe
 
-recipe = TrainRecipe.model_validate_json(sys.argv[1])
 save, saves = torch.save, []
 
 def half_a_save(state, file):
@@ -56,6 +56,9 @@ def half_a_save(state, file):
     os.kill(os.getpid(), signal.SIGKILL)
 
 checkpoint.torch.save = half_a_save
+"""
+KILLED = f"""{DYING}
+recipe = TrainRecipe.model_validate_json(sys.argv[1])
 loop.train(recipe, build_objective(recipe), quiet=True)
 """
 RUN = """

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from likeness.faces.template import CROP_SIZE, FFHQ_TEMPLATE
 from likeness.nets.stylegan2_discriminator import conv_layer
 from likeness.train.objectives.adversarial import non_saturating_discriminator, non_saturating_generator
+from likeness.train.objectives.losses import gram
 from likeness.train.objectives.networks import frozen
 
 EYE, MOUTH = (
@@ -87,11 +88,3 @@ class ComponentDiscriminators(nn.ModuleDict):
             for name, part in cut_components(clean).items()
         ]
         return torch.stack(losses).sum()
-
-
-def gram(features: Tensor) -> Tensor:
-    """(B, C, H, W) -> products of channels (B, C, C) divided by the number of the features; float32."""
-    b, c, h, w = features.shape
-    flat = features.float().reshape(b, c, h * w)
-    with torch.autocast(features.device.type, enabled=False):
-        return flat @ flat.transpose(1, 2) / (c * h * w)

@@ -52,11 +52,14 @@ def _pattern(x: Tensor, cell: int, window: int) -> Tensor:
     return places - places.mean(dim=2, keepdim=True)
 
 
-def feature_distance(features: nn.Module, restored: Tensor, clean: Tensor) -> Tensor:
-    """Distance of ``features`` (a frozen network giving a list) relative to the clean picture's, averaged over all."""
+def feature_distance(features: nn.Module, restored: Tensor, clean: Tensor, *how: Tensor) -> Tensor:
+    """Distance of ``features`` (a frozen network giving a list) relative to the clean picture's, averaged over all.
+
+    ``how``: more for the network, the same for both pictures.
+    """
     with torch.no_grad():
-        wanted = features(clean)
-    got = features(restored.float())
+        wanted = features(clean, *how)
+    got = features(restored.float(), *how)
     return torch.stack([_relative(a, b) for a, b in zip(got, wanted, strict=True)]).mean()
 
 
@@ -64,3 +67,11 @@ def _relative(a: Tensor, b: Tensor) -> Tensor:
     a, b = a.float().flatten(1), b.float().flatten(1)
     distance: Tensor = (a - b).norm(dim=1) / b.norm(dim=1).clamp_min(1e-6)
     return distance.mean()
+
+
+def gram(features: Tensor) -> Tensor:
+    """(B, C, H, W) -> products of channels (B, C, C) divided by the number of the features; float32."""
+    b, c, h, w = features.shape
+    flat = features.float().reshape(b, c, h * w)
+    with torch.autocast(features.device.type, enabled=False):
+        return flat @ flat.transpose(1, 2) / (c * h * w)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from likeness.nets.vgg import VGGFeatures
 from likeness.train.log import say
+from likeness.train.objectives.losses import gram
 from likeness.train.recipe import RecipeError
 from likeness.weights.catalogue import find
 from likeness.weights.checkpoint import fill_strict, read_checkpoint
@@ -45,18 +46,12 @@ class Perceptual(nn.Module):
         content = style = restored.new_zeros((), dtype=torch.float32)
         for weight, a, b in zip(self.layers.values(), self._features(restored), wanted, strict=True):
             content = content + weight * F.l1_loss(a, b)
-            style = style + weight * F.l1_loss(_gram(a), _gram(b))
+            style = style + weight * F.l1_loss(gram(a), gram(b))
         return content, style
 
     def _features(self, x: Tensor) -> list[Tensor]:
         features = self.net(((x.float() + 1) / 2 - self.mean) / self.std, self.layers)
         return [f.float() for f in features]
-
-
-def _gram(features: Tensor) -> Tensor:
-    b, c, h, w = features.shape
-    flat = features.reshape(b, c, h * w)
-    return flat @ flat.transpose(1, 2) / (c * h * w)
 
 
 def perceptual_for(weight: float, file: Path | None) -> Perceptual | None:

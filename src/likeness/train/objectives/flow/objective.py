@@ -22,6 +22,7 @@ from likeness.train.log import say
 from likeness.train.objectives import Batch
 from likeness.train.objectives.flow.networks import pmrf_network
 from likeness.train.objectives.flow.settings import PMRFFlowConfig
+from likeness.train.objectives.networks import plain
 
 
 class FlowObjective:
@@ -57,11 +58,11 @@ class FlowObjective:
     def generator_loss(self, batch: Batch, step: int, draws: Draws) -> tuple[Tensor, dict[str, float], Any]:
         degraded, clean = ((batch[name] + 1) / 2 for name in ("degraded", "clean"))
         with torch.no_grad():
-            mean = posterior_mean(self._network(self.generator), degraded).float()
+            mean = posterior_mean(plain(self.generator, PMRFNet), degraded).float()
         z0 = mean + self.config.noise * draws.normal(*clean.shape).to(clean)
         t = stratified(len(clean), draws).to(clean)
         z_t = torch.lerp(z0, clean, t[:, None, None, None])
-        velocity = self._network(self.generator).model(z_t, t).float()
+        velocity = plain(self.generator, PMRFNet).model(z_t, t).float()
         loss = F.mse_loss(velocity, clean - z0)
         return loss, {"velocity": loss.item(), "mean_l2": F.mse_loss(mean, clean).item()}, None
 
@@ -73,17 +74,11 @@ class FlowObjective:
     @torch.no_grad()
     def restore(self, network: nn.Module, degraded: Tensor) -> dict[str, Tensor]:
         """ "mean", where the flow begins, and "restored", by the noise of seed 0."""
-        net = self._network(network)
+        net = plain(network, PMRFNet)
         mean = posterior_mean(net, (degraded + 1) / 2).float()
         noise = seeded_noise(degraded.shape[1:], [0] * len(degraded), degraded.device)()
         restored = follow(net, mean + self.config.noise * noise, self.config.steps).float()
         return {name: picture.clamp(0, 1) * 2 - 1 for name, picture in (("mean", mean), ("restored", restored))}
-
-    def _network(self, network: nn.Module) -> PMRFNet:
-        """``network`` without torch.compile's wrapper."""
-        network = getattr(network, "_orig_mod", network)
-        assert isinstance(network, PMRFNet)
-        return network
 
 
 def stratified(count: int, draws: Draws) -> Tensor:

@@ -24,6 +24,7 @@ from likeness.nets.upfirdn import full_precision
 from likeness.train.draws import Draws
 from likeness.train.objectives import Batch
 from likeness.train.objectives.adversarial import augment, non_saturating_discriminator, non_saturating_generator, r1
+from likeness.train.objectives.networks import frozen, plain
 from likeness.train.objectives.perceptual import Perceptual
 from likeness.train.objectives.rdfr.settings import RDFRConfig, RDFRNetworkConfig
 from likeness.train.processes import summed, world
@@ -75,9 +76,8 @@ class RDFRObjective:
             vq = torch.stack([F.mse_loss(p.float(), c) for p, c in zip(features, quantised, strict=True)]).sum()
             loss, terms["vq"] = loss + config.quantisation * vq, vq.item()
         if self.discriminator is not None:
-            self.discriminator.requires_grad_(False)
-            adversarial = non_saturating_generator(self.discriminator(augment(picture, draws)))
-            self.discriminator.requires_grad_(True)
+            with frozen(self.discriminator):
+                adversarial = non_saturating_generator(self.discriminator(augment(picture, draws)))
             loss, terms["adversarial"] = loss + config.adversarial * adversarial, adversarial.item()
         return loss, terms, picture.detach()
 
@@ -114,8 +114,7 @@ class RDFRObjective:
 
     def _network(self, clean: Tensor) -> RDFR:
         """The generator without torch.compile's wrapper, and that the pictures ``clean`` are of its size."""
-        network = getattr(self.generator, "_orig_mod", self.generator)
-        assert isinstance(network, RDFR)
+        network = plain(self.generator, RDFR)
         if clean.shape[2:] != (network.size, network.size):
             raise ValueError(
                 f"rdfr looks at whole faces: the network has {network.size} pixels, the data {clean.shape[-1]}; set "
