@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from likeness.faces.models import RECOGNITION, model_path
 from likeness.faces.template import CHIP_TRANSFORM, CROP_SIZE
 from likeness.nets.dlib_resnet import DlibResNet
+from likeness.train.draws import Draws
 from likeness.weights.dlib_format import read_layers
 
 CHIP = 150
@@ -18,7 +19,8 @@ OVERSAMPLE = 2  # sampled at 300 and averaged, since a chip pixel is more than t
 class IdentityFeatures(nn.Module):
     """(B, 3, H, H) in [-1, 1] -> features of dlib's recognition network: its last three levels, the embedding.
 
-    Whole aligned frames of any size, cut by the same fixed transform as ``faces.DlibRecognizer`` cuts them. Frozen.
+    Whole aligned frames of any size, cut by the same fixed transform as ``faces.DlibRecognizer`` cuts them, or moved a
+    little by ``motion`` (B, 2, 3), see ``small_motions``. Frozen.
     """
 
     def __init__(self) -> None:
@@ -29,10 +31,26 @@ class IdentityFeatures(nn.Module):
         self.register_buffer("grid", _chip_grid(), persistent=False)
         self.grid: Tensor
 
-    def forward(self, frames: Tensor) -> list[Tensor]:
+    def forward(self, frames: Tensor, motion: Tensor | None = None) -> list[Tensor]:
         grid = self.grid.expand(len(frames), -1, -1, -1)
+        if motion is not None:
+            grid = grid @ motion[:, None, :, :2].transpose(-1, -2) + motion[:, None, None, :, 2]
         chips = F.grid_sample((frames.float() + 1) / 2, grid, padding_mode="border", align_corners=False)
         return self.network.features(F.avg_pool2d(chips, OVERSAMPLE))[2:]
+
+
+def small_motions(draws: Draws, count: int, amount: float = 1.0) -> Tensor:
+    """Affine maps (count, 2, 3) of a frame's coordinates in [-1, 1]: mirrored at random, turned, scaled and shifted.
+
+    A network that is to please one recogniser on one fixed cut of the face can do so with patterns that only that cut
+    sees; what holds under motion is in the face. ``amount`` 1: 4 degrees, 5 % and 1.5 % of the frame (standard
+    deviations).
+    """
+    turn, scale, *shift = (draws.normal(count, 4) * amount * torch.tensor([0.07, 0.05, 0.03, 0.03])).unbind(1)
+    mirror = torch.where(draws.uniform(count) < 0.5, -1.0, 1.0)
+    cos, sin = scale.exp() * turn.cos(), scale.exp() * turn.sin()
+    rows = [torch.stack([cos * mirror, -sin, shift[0]], dim=1), torch.stack([sin * mirror, cos, shift[1]], dim=1)]
+    return torch.stack(rows, dim=1)
 
 
 def _chip_grid() -> Tensor:

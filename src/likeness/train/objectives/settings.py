@@ -41,6 +41,7 @@ class SharpenConfig(Strict):
     quantile: float = Field(0.5, gt=0, lt=1, description="of the plausible contrasts; more is rougher")
     grid: float = Field(4.0, ge=0, description="against a pattern of the network's 4x4 cells passing for texture")
     identity: float = Field(0.0, ge=0, description="distance of identity features; whole frames only")
+    motion: float = Field(0.0, ge=0, description="how far identity's cut of the face is moved; 1 is 4 degrees, 5 %")
     adversarial: float = Field(0.0, ge=0)
     feature_matching: float = Field(0.0, ge=0, description="counts only with an adversarial term")
     patch: int = Field(256, ge=64, multiple_of=16, description="side of the square the discriminator sees, pixels")

@@ -19,10 +19,12 @@ from likeness.methods.likeness.sharpener import Sharpener
 from likeness.nets.discriminator import PatchDiscriminator
 from likeness.train.checkpoint import load_averaged_into
 from likeness.train.draws import Draws
+from likeness.train.identity import small_motions
 from likeness.train.objectives import Batch
 from likeness.train.objectives.adversarial import hinge_discriminator, hinge_generator
 from likeness.train.objectives.denoise import posterior_mean
 from likeness.train.objectives.losses import feature_distance, grid_distance, negative_psnr, texture_distance
+from likeness.train.objectives.networks import frozen
 from likeness.train.objectives.settings import SharpenConfig
 
 
@@ -61,7 +63,8 @@ class SharpenObjective:
             grid = grid_distance(sharp, clean)
             loss, terms["grid"] = loss + config.grid * grid, grid.item()
         if self.identity is not None:
-            distance = feature_distance(self.identity, sharp, clean)
+            moved = [small_motions(draws, len(clean), config.motion).to(clean)] if config.motion else []
+            distance = feature_distance(self.identity, sharp, clean, *moved)
             loss, terms["identity"] = loss + config.identity * distance, distance.item()
         window = _window(clean.shape, config.patch, draws)
         if self.discriminator is not None:
@@ -87,11 +90,10 @@ class SharpenObjective:
     def _judged(self, sharp: Tensor, clean: Tensor, degraded: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's adversarial loss and the distance of the discriminator's features."""
         assert self.discriminator is not None
-        self.discriminator.requires_grad_(False)
-        logits, features = self.discriminator(sharp, degraded)
-        with torch.no_grad():
-            _, wanted = self.discriminator(clean, degraded)
-        self.discriminator.requires_grad_(True)
+        with frozen(self.discriminator):
+            logits, features = self.discriminator(sharp, degraded)
+            with torch.no_grad():
+                _, wanted = self.discriminator(clean, degraded)
         pairs = zip(features, wanted, strict=True)
         matching = torch.stack([F.l1_loss(a.float(), b.float()) for a, b in pairs]).mean()
         return hinge_generator(logits), matching
