@@ -1,11 +1,12 @@
 """The whole pipeline, from files to files: photos and faces a second and peak memory, beside the field's way.
 
-    python benchmarks/pipeline.py [--scenes 1x1,12x1,24x1,24x10,24x50,folder] [--folder 500] [--rounds 1]
+    python benchmarks/pipeline.py [--scenes 1x1,12x1,24x1,24x10,24x50,folder] [--folder 500] [--others 60] [--rounds 1]
 
 Three ways over the same files in the same run, each in a process of its own: "field" (one face at a time, full-frame
 warp and blend, see field_way.py; fp32 torch, as the field runs), "serial" (our parts, one photo after the other, one
 thread of ours) and "ours" (``likeness restore`` as it is, with the backend that "auto" takes). A scene is megapixels x
-faces, one photo; "folder" is that many photos of 2 megapixels with one face. The faces are the portrait in
+faces, one photo; "folder" is that many photos of 2 megapixels with one face, of which the other two ways do the first
+``--others`` only: what is compared is photos a second. The faces are the portrait in
 scikit-image's data under other light, blurred. Loading is not counted. Writes benchmarks/results/pipeline.md and .json.
 """
 
@@ -87,9 +88,9 @@ class Memory:
         return float(np.mean(self.seen[-quarter:]) - np.mean(self.seen[quarter : 2 * quarter])) / 1e6
 
 
-def work(way: str, source: Path, target: Path) -> dict[str, Any]:
-    """One way over all files of ``source``, in this process."""
-    paths = sorted(source.iterdir())
+def work(way: str, source: Path, target: Path, count: int) -> dict[str, Any]:
+    """One way over the first ``count`` files of ``source``, in this process."""
+    paths = sorted(source.iterdir())[:count]
     target.mkdir()
     warm = scene(0.5, 1)
     cv2.imwrite(str(target / "warm.jpg"), warm)
@@ -146,11 +147,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", default=SCENES, help="others keep the rows that they have, on the same machine")
     parser.add_argument("--folder", type=int, default=500)
+    parser.add_argument(
+        "--others", type=int, default=60, help="photos of the folder for the field's and the serial way"
+    )
     parser.add_argument("--rounds", type=int, default=1, help="the fastest of so many counts")
-    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
-        print(json.dumps(work(args.work[0], Path(args.work[1]), Path(args.work[2]))))
+        way, source, target, count = args.work
+        print(json.dumps(work(way, Path(source), Path(target), int(count))))
         return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -160,12 +165,20 @@ def main() -> None:
             for round_ in range(args.rounds):
                 for way in WAYS:
                     target = Path(folder) / f"{name}-{way}-{round_}"
-                    command = [sys.executable, __file__, "--work", way, str(Path(folder) / name), str(target)]
+                    count = args.folder if way == "ours" else args.others
+                    command = [
+                        sys.executable,
+                        __file__,
+                        "--work",
+                        way,
+                        str(Path(folder) / name),
+                        str(target),
+                        str(count),
+                    ]
                     found[way].append(json.loads(subprocess.check_output(command, text=True).splitlines()[-1]))
             best = {way: min(runs, key=lambda run: run["seconds"]) for way, runs in found.items()}
-            rows += [
-                {"scene": name, **best[way], "times": best["field"]["seconds"] / best[way]["seconds"]} for way in WAYS
-            ]
+            rates = {way: run["photos"] / run["seconds"] for way, run in best.items()}
+            rows += [{"scene": name, **best[way], "times": rates[way] / rates["field"]} for way in WAYS]
             for row in rows[-3:]:
                 print(line(row), flush=True)
     RESULTS.mkdir(exist_ok=True)
