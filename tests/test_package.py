@@ -35,6 +35,7 @@ def test_built_installed_and_used(tmp_path: Path) -> None:
     for path in (ROOT / "src/likeness").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.relative_to(ROOT / "src").as_posix() in inside
+    assert {f"likeness/recipes/{path.name}" for path in (ROOT / "recipes").iterdir()} <= inside
     assert not [name for name in inside if name.startswith(("tests", "benchmarks", "docs"))]
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}

@@ -14,7 +14,7 @@ from PIL import Image
 
 from likeness.degrade.steps import Step
 from likeness.train import data as train_data
-from likeness.train.data import FromStep, Pairs, make_loader
+from likeness.train.data import FromStep, Pairs, make_loader, plainly
 from likeness.train.pictures import Pictures, find_pictures, read_picture
 from likeness.train.recipe import DataConfig
 
@@ -243,3 +243,11 @@ def test_a_loader_from_step_k_goes_on_where_it_would_have_been(shard: Path, worl
     if world == 1:
         whole = pairs(shard)
         assert torch.equal(batches(1, 0, 1)[0]["clean"], torch.stack([whole[2]["clean"], whole[3]["clean"]]))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_cannot_serve_is_told_of_in_one_line(tmp_path: Path, workers: int) -> None:
+    Image.new("RGB", (300, 300)).save(tmp_path / "small.png")
+    config = DataConfig(sources=[str(tmp_path)], crop=64, mixture={"idm": 1.0}, workers=workers)
+    with pytest.raises(ValueError, match=r"^\S+: small\.png is 300x300, not 512x512; likeness dataset align cuts .*$"):
+        next(plainly(make_loader(config, 1, 2, 0, 0, 1)))

@@ -154,6 +154,15 @@ def test_a_file_that_cannot_be_read(path: Path, tmp_path: Path) -> None:
     refused(path, r"my recipe\.yaml")
 
 
+def test_recipes_that_come_with_likeness_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("smoke-idm", ["steps=7"]).steps == 7
+    refused(Path("smoke-nothing"), "smoke-gfpgan")  # lists those that there are
+    refused(Path("elsewhere/smoke-idm"), "there is no recipe")
+    (tmp_path / "smoke-idm").write_text(GOOD, encoding="utf-8")  # one's own file comes first
+    assert load_recipe("smoke-idm").steps == 10
+
+
 def test_the_objective_is_chosen_by_its_name(path: Path) -> None:
     assert load_recipe(path).objective.name == "denoise"
     assert load_recipe(path, ["objective={name: sharpen, texture: 1}"]).objective.name == "sharpen"

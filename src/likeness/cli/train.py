@@ -11,7 +11,7 @@ from likeness.cli.say import note, plain_errors, stop
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="See recipes/.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of one of ours.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="key=value...", help="For example optimiser.rate=1e-4.")
     ] = None,

@@ -155,6 +155,14 @@ def make_loader(config: DataConfig, seed: int, batch: int, step: int, rank: int,
     )
 
 
+def plainly(loader: DataLoader) -> Iterator[dict[str, Tensor]]:
+    """Its batches. A ValueError of a worker, which arrives as a traceback in words, is raised with its last line."""
+    try:
+        yield from loader
+    except ValueError as error:
+        raise ValueError(str(error).rstrip().splitlines()[-1].removeprefix("ValueError: ")) from error
+
+
 def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

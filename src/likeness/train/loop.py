@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from likeness.train.checkpoint import LAST, find_init, load_checkpoint, save_checkpoint
-from likeness.train.data import make_loader
+from likeness.train.data import make_loader, plainly
 from likeness.train.draws import Draws
 from likeness.train.log import TrainingLog
 from likeness.train.objectives import Objective
@@ -72,7 +72,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
             )
 
     with log:
-        for raw in loader:
+        for raw in plainly(loader):
             if step >= recipe.steps:
                 break
             batch = {key: value.to(accelerator.device) for key, value in raw.items()}

@@ -69,7 +69,10 @@ def read_picture(entry: Entry) -> np.ndarray:
     try:
         with quiet_pillow(), Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
             if image.size != (SIDE, SIDE):
-                raise ValueError(f"{entry.path}: {entry.name} is {image.width}x{image.height}, not {SIDE}x{SIDE}")
+                raise ValueError(
+                    f"{entry.path}: {entry.name} is {image.width}x{image.height}, not {SIDE}x{SIDE}; "
+                    "likeness dataset align cuts such faces out of photos"
+                )
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, struct.error) as error:  # what Pillow raises on damaged files
         raise ValueError(f"{entry.path}: {entry.name} cannot be decoded: {error}") from error

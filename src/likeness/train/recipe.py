@@ -149,14 +149,33 @@ class TrainRecipe(Strict):
         return "no" if value is False else value  # YAML 1.1 reads a plain no as false
 
 
+def find_recipe(name: Path | str) -> Path:
+    """The file ``name``, or else the one of the recipes that come with Likeness: ``smoke-idm``.
+
+    Raises RecipeError that lists them.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    package = Path(__file__).parents[1]
+    folders = [package / "recipes", package.parents[1] / "recipes"]  # installed; of a checkout
+    known = {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    if path.name not in known or len(path.parts) > 1:
+        raise RecipeError(f"there is no recipe {name}: name a YAML file, or one of {', '.join(known)}")
+    return known[path.name]
+
+
 def load_recipe(path: Path | str, overrides: Iterable[str] = ()) -> TrainRecipe:
     """Read a YAML recipe and apply overrides such as ``optimiser.rate=1e-4``; ``data=DIR`` means data.sources.
 
-    Raises RecipeError with one line per problem, naming the key.
+    ``path`` as for ``find_recipe``. Raises RecipeError with one line per problem, naming the key.
     """
+    path = find_recipe(path)
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RecipeError(f"cannot read recipe {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"cannot read recipe {path}: {_one_line(error)}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"recipe {path} must be a mapping of keys to values")
