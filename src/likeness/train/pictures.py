@@ -41,7 +41,10 @@ def find_pictures(sources: Sequence[str]) -> list[Entry]:
         paths = [here] if here.exists() else [Path(p) for p in sorted(glob.glob(source))]  # noqa: PTH207 (may be absolute)
         found = [entry for path in paths for entry in _entries(path)]
         if not found:
-            raise FileNotFoundError(f"no pictures in {source!r}")
+            raise FileNotFoundError(
+                f"no pictures in {source!r}: name a folder or tar shards of 512x512 faces "
+                "(data=DIR; validation.sources=[DIR], or [] for none)"
+            )
         entries.extend(found)
     return entries
 
