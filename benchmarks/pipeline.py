@@ -194,15 +194,15 @@ def main() -> None:
     (RESULTS / "pipeline.md").write_text(f"{words}\n\n{document}")
 
 
-HEAD = """| scene | way | seconds | photos/s | faces/s | peak memory, MB | growth, MB | times the field |
-|---|---|---|---|---|---|---|---|"""
+HEAD = """| scene | way | photos | seconds | photos/s | faces/s | peak memory, MB | growth, MB | times the field |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     s = row["seconds"]
     return (
-        f"| {row['scene']} | {row['way']} | {s:.2f} | {row['photos'] / s:.2f} | {row['faces'] / s:.2f} | "
+        f"| {row['scene']} | {row['way']} | {row['photos']} | {s:.2f} | {row['photos'] / s:.2f} | {row['faces'] / s:.2f} | "
         f"{row['peak_mb']:.0f} | {row['growth_mb']:+.0f} | {row['times']:.1f} |"
     )
 

@@ -55,6 +55,31 @@ def test_inputs_are_degraded_by_the_protocol(command: Command, pattern: str, fac
     assert np.abs(scenes.load_pixels(tmp_path / "out" / "inputs" / "a.png") - wanted).max() <= 1
 
 
+def test_several_draws_of_each_picture(command: Command, pattern: str, faces: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(command, faces, one, "--metrics", "psnr,consistency")
+    document = run(command, faces, two, "--metrics", "psnr,consistency", "--draws", "2")
+    for name in "abc":
+        first, second = ((two / "inputs" / f"draw-{k}" / f"{name}.png").read_bytes() for k in (1, 2))
+        assert first == (one / "inputs" / f"{name}.png").read_bytes()
+        assert first != second
+    with (two / "values.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "input"]
+    assert [row["picture"] for row in rows] == [f"draw-{k}/{name}" for k in (1, 2) for name in "abc"]
+    for row in rows:
+        a = scenes.load_pixels(two / "inputs" / f"{row['picture']}.png") / 255
+        b = scenes.load_pixels(faces / f"{row['picture'][-1]}.png") / 255
+        assert float(row["psnr"]) == pytest.approx(psnr(a, b), abs=1e-3)
+    score = document["methods"]["pattern"]["scores"]["psnr"]  # type: ignore[index]
+    assert (score["count"], document["protocol"]["draws"]) == (6, 2)  # type: ignore[index]
+    assert "3 pictures, recipe `idm`, seeds 0 to 1" in (two / "result.md").read_text(encoding="utf-8")
+    for again, count, status in ((one, "2", 2), (two, "3", 0), (two, "1", 2)):  # else their pictures would be mixed
+        more = ("--draws", count)
+        ended = command("bench", "own-folder", "--data", faces, "--aligned", "-o", again, "--method", "pattern", *more)
+        assert ended.status == status
+        assert ("another number of draws" in ended.err) == bool(status)
+
+
 def test_run_again_nothing_is_made_again_unless_it_changed(
     command: Command, pattern: str, faces: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +134,7 @@ def test_faces_that_fail_are_failures_of_the_run(
         (["celeba-test"], ["celeba-test", "3,000", "hq/"]),  # exactly what is missing, and where it goes
         (["lfw"], ["lfw-test", "1,711"]),
         (["celeba-test", "--recipe", "idm"], ["own-folder"]),
+        (["celeba-test", "--draws", "2"], ["own-folder"]),
         (["own-folder", "--data", "nowhere"], ["nowhere"]),
     ],
 )

@@ -28,6 +28,9 @@ def bench(
     ] = None,
     metrics: Annotated[str | None, typer.Option(metavar="A,B,...", help="Other metrics than the protocol's.")] = None,
     recipe: Annotated[str | None, typer.Option(help="own-folder only: another degradation than idm.")] = None,
+    draws: Annotated[
+        int | None, typer.Option(metavar="K", help="own-folder only: degrade each picture K times, by K seeds.")
+    ] = None,
     aligned: Annotated[bool, typer.Option("--aligned", help="own-folder only: ready 512x512 face crops.")] = False,
     recognizer: Annotated[str, typer.Option(help="Whose identity distance is measured.")] = "dlib",
     seed: Annotated[int, typer.Option(help="Of the methods; the degradation's is the protocol's.")] = 0,
@@ -61,6 +64,7 @@ def bench(
                 reference=reference,
                 metrics=metrics.split(",") if metrics else None,
                 recipe=recipe,
+                draws=draws,
                 aligned=True if aligned else None,
                 settings=Settings(seed=seed, device=device, precision=precision),
                 recognizer=recognizer,

@@ -48,6 +48,7 @@ def run_bench(
     reference: Path | None = None,
     metrics: Sequence[str] | None = None,
     recipe: str | None = None,
+    draws: int | None = None,
     aligned: bool | None = None,
     settings: Settings | None = None,
     recognizer: str = "dlib",
@@ -55,13 +56,13 @@ def run_bench(
 ) -> Bench:
     """Run ``protocol`` and write result.json, result.md, values.csv and all pictures below ``output``.
 
-    ``data``: the folder of the data set, or of one's own photographs; ``recipe``, ``aligned``, ``metrics``: other ones
-    than the protocol's, which only ``own-folder`` allows. Stopped and run again, it goes on where it was: degraded and
-    restored pictures that are intact stay, measured values are kept by content. A contender that cannot run and a
-    picture that cannot be restored or measured are among the failures; the others go on. Raises DatasetError and
-    PhotoError for missing pictures, ValueError for wrong use.
+    ``data``: the folder of the data set, or of one's own photographs; ``recipe``, ``draws``, ``aligned``, ``metrics``:
+    other ones than the protocol's, which only ``own-folder`` allows. Stopped and run again, it goes on where it was:
+    degraded and restored pictures that are intact stay, measured values are kept by content. A contender that cannot
+    run and a picture that cannot be restored or measured are among the failures; the others go on. Raises DatasetError
+    and PhotoError for missing pictures, ValueError for wrong use.
     """
-    protocol = _adapted(protocol, recipe, aligned, metrics)
+    protocol = _adapted(protocol, recipe, draws, aligned, metrics)
     prepared = prepare(protocol, output, data, reference)
     settings = replace(settings or Settings(), aligned=protocol.aligned)
     where = pick_device(settings.device)
@@ -96,10 +97,12 @@ def _progress(progress: Progress, what: str, done: int, total: int) -> None:
     progress(done, total, what)
 
 
-def _adapted(protocol: Protocol, recipe: str | None, aligned: bool | None, metrics: Sequence[str] | None) -> Protocol:
-    if (recipe is not None or aligned is not None) and protocol.dataset is not None:
+def _adapted(
+    protocol: Protocol, recipe: str | None, draws: int | None, aligned: bool | None, metrics: Sequence[str] | None
+) -> Protocol:
+    if (recipe is not None or draws is not None or aligned is not None) and protocol.dataset is not None:
         raise ValueError(f"protocol {protocol.name} says how its pictures are degraded and aligned: use own-folder")
-    changed = {"recipe": recipe, "aligned": aligned, "metrics": tuple(metrics) if metrics else None}
+    changed = {"recipe": recipe, "draws": draws, "aligned": aligned, "metrics": tuple(metrics) if metrics else None}
     return replace(protocol, **{name: value for name, value in changed.items() if value is not None})  # type: ignore[arg-type]
 
 

@@ -14,11 +14,12 @@ from likeness import __version__
 from likeness.measure.cards import metric_card
 from likeness.study.contenders import Outcome
 from likeness.study.measuring import Measurement
+from likeness.study.pairs import without_draw
 from likeness.study.prepared import Prepared
 from likeness.study.protocols import Protocol
 from likeness.study.published import tables_for
 from likeness.study.scores import cell, heading, score_dict
-from likeness.study.statistics import Estimate, bootstrap
+from likeness.study.statistics import Estimate, grouped
 
 INEXACT = " \\*"  # behind the names of columns that are not to be compared with ours
 
@@ -69,19 +70,20 @@ def change(run: Run, base: Run, metric: str) -> Change | None:
     if run.measured is None or base.measured is None:
         return None
     before = {row.name: row.values[metric] for row in base.measured.rows if metric in row.values}
-    pairs = np.array(
-        [
-            (before[row.name], row.values[metric])
-            for row in run.measured.rows
-            if metric in row.values and np.isfinite([row.values[metric], before.get(row.name, np.nan)]).all()
-        ]
-    )
-    if not len(pairs):
+    rows = [
+        row
+        for row in run.measured.rows
+        if metric in row.values and np.isfinite([row.values[metric], before.get(row.name, np.nan)]).all()
+    ]
+    if not rows:
         return None
+    pairs = np.array([(before[row.name], row.values[metric]) for row in rows])
     difference = pairs[:, 1] - pairs[:, 0]
     worse = difference < 0 if metric_card(metric).higher_is_better else difference > 0
+    groups = [without_draw(row.name) for row in rows]
     mean = float(pairs[:, 0].mean())
-    return Change(bootstrap(difference), float(worse.mean()), float(difference.mean() / mean) if mean else float("nan"))
+    relative = float(difference.mean() / mean) if mean else float("nan")
+    return Change(grouped(difference, groups), float(worse.mean()), relative)
 
 
 def document(protocol: Protocol, prepared: Prepared, runs: Sequence[Run], gates: Mapping[str, str]) -> dict[str, Any]:
@@ -94,6 +96,7 @@ def document(protocol: Protocol, prepared: Prepared, runs: Sequence[Run], gates:
             "source": protocol.source,
             "recipe": protocol.recipe,
             "seed": protocol.seed,
+            "draws": protocol.draws,
             "aligned": protocol.aligned,
             "notes": protocol.notes,
             "not_measured": list(protocol.unavailable),
@@ -159,7 +162,10 @@ def _processor() -> str:
 
 def markdown(protocol: Protocol, prepared: Prepared, runs: Sequence[Run], gates: Mapping[str, str]) -> str:
     """result.md: the measured table, why some figures are missing, and the published tables of the same protocol."""
-    how = f"recipe `{protocol.recipe}`, seed {protocol.seed}" if protocol.recipe else "degraded by its authors"
+    seeds = f"seed {protocol.seed}"
+    if protocol.recipe and protocol.seed is not None and protocol.draws > 1:
+        seeds = f"seeds {protocol.seed} to {protocol.seed + protocol.draws - 1}"
+    how = f"recipe `{protocol.recipe}`, {seeds}" if protocol.recipe else "degraded by its authors"
     lines = [f"{protocol.name}: {prepared.count} pictures, {how} (95 % intervals)", "", *_measured(protocol, runs), ""]
     lines += [f"- {name}: gate {verdict}" for name, verdict in gates.items()]
     lines += [f"- {run.name}: {run.outcome.error}" for run in runs if run.outcome and run.outcome.error]

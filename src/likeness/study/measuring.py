@@ -17,8 +17,8 @@ from likeness.measure.metric import EmbeddingMetric, Extractor, Metric, MetricCa
 from likeness.photo import PhotoError
 from likeness.study.consistency import consistency, consistency_key
 from likeness.study.extractors import Extractors
-from likeness.study.pairs import Item
-from likeness.study.statistics import Estimate, bootstrap
+from likeness.study.pairs import Item, without_draw
+from likeness.study.statistics import Estimate, grouped
 from likeness.study.views import NoFaceError, Views
 from likeness.weights.errors import WeightsError
 
@@ -276,8 +276,10 @@ class _Run:
         metric, card = self.metrics[name], metric_card(name)
         if isinstance(metric, SetMetric):
             return self._set_score(metric, items, reference)
-        values = np.array([row.values[name] for row in rows if name in row.values])
+        measured = [row for row in rows if name in row.values]
+        values = np.array([row.values[name] for row in measured])
         finite = np.isfinite(values)
+        groups = [without_draw(row.name) for row, one in zip(measured, finite, strict=True) if one]
         if not finite.any():
             why = "all pictures equal the truth" if len(values) else "no picture could be measured"
             return Score(card, None, 0, int((~finite).sum()), why)
@@ -294,8 +296,8 @@ class _Run:
             def statistic(chosen: np.ndarray) -> float:
                 return whole(torch.from_numpy(chosen[:, 0]), torch.from_numpy(chosen[:, 1]))
 
-            return Score(card, bootstrap(stacked, statistic), int(finite.sum()), left_out)
-        return Score(card, bootstrap(values[finite]), int(finite.sum()), left_out)
+            return Score(card, grouped(stacked, groups, statistic), int(finite.sum()), left_out)
+        return Score(card, grouped(values[finite], groups), int(finite.sum()), left_out)
 
     def _set_score(self, metric: SetMetric, items: Sequence[Item], reference: Sequence[Path]) -> Score:
         known = self.vectors.get(metric.extractor.name, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +32,29 @@ class Item:
 def find_items(folder: Path, truth: Path | None = None, degraded: Path | None = None) -> list[Item]:
     """The pictures in ``folder`` with their counterparts of the same name (whatever the suffix).
 
-    ``degraded``: a folder that ``likeness degrade`` wrote. Pictures without counterpart keep None: the caller says so.
-    Raises PhotoError for a folder that is not there or holds no pictures.
+    ``degraded``: a folder that ``likeness degrade`` wrote. Several draws of a picture have the same truth. Pictures
+    without counterpart keep None: the caller says so. Raises PhotoError for a folder that is not there or holds no
+    pictures.
     """
     found = _by_name(folder)
     true = _by_name(truth) if truth is not None else {}
     inputs = _by_name(degraded) if degraded is not None else {}
     steps = _steps(degraded) if degraded is not None else {}
-    return [
-        Item(name, path, true.get(name), inputs.get(name), steps.get(name, ())) for name, path in sorted(found.items())
-    ]
+
+    def of(name: str, path: Path) -> Item:
+        return Item(name, path, true.get(name) or true.get(without_draw(name)), inputs.get(name), steps.get(name, ()))
+
+    return [of(name, path) for name, path in sorted(found.items())]
+
+
+def draw_folder(number: int | str) -> str:
+    """Where the pictures of a draw lie, when each picture is degraded several times."""
+    return f"draw-{number}"
+
+
+def without_draw(name: str) -> str:
+    """The name that a picture has in all draws."""
+    return re.sub(r"^draw-\d+/", "", name)
 
 
 def find_set(folder: Path) -> list[Path]:
@@ -65,12 +79,15 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def _steps(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    manifest = folder / MANIFEST
-    try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines]
-        return {Path(e["output"]).with_suffix("").as_posix(): e["steps"] for e in entries if "output" in e}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise PhotoError(f"{manifest} is damaged: {error}") from error
+    found = {}
+    for manifest in (folder / MANIFEST, *sorted(folder.glob(f"{draw_folder('*')}/{MANIFEST}"))):
+        if not manifest.exists():
+            continue
+        where = manifest.parent.relative_to(folder)
+        try:
+            entries = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+            made = {(where / e["output"]).with_suffix("").as_posix(): e["steps"] for e in entries if "output" in e}
+        except (ValueError, KeyError, TypeError) as error:
+            raise PhotoError(f"{manifest} is damaged: {error}") from error
+        found.update(made)
+    return found

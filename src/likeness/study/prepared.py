@@ -13,6 +13,7 @@ from likeness.degrade.files import MANIFEST, degrade_files
 from likeness.memory import sha256
 from likeness.photo import Photo, PhotoError, find_photos, read_photo, write_photo
 from likeness.study import datasets
+from likeness.study.pairs import draw_folder
 from likeness.study.protocols import TRUTH, Protocol
 
 SIDE = 512
@@ -56,7 +57,7 @@ def prepare(protocol: Protocol, output: Path, data: Path | None, reference: Path
         assert truth is not None
         assert protocol.recipe is not None
         assert protocol.seed is not None
-        inputs = _degraded(truth, output / "inputs", protocol.recipe, protocol.seed)
+        inputs = _drawn(truth, output / "inputs", protocol.recipe, protocol.seed, protocol.draws)
     return Prepared(inputs, truth, _reference(protocol, reference), folder, len(true or given))
 
 
@@ -91,6 +92,17 @@ def _resized(pixels: np.ndarray, kernel: str) -> np.ndarray:
     how = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}[kernel]
     planes = [np.asarray(Image.fromarray(pixels[..., c]).resize((SIDE, SIDE), how)) for c in range(3)]
     return np.stack(planes, axis=-1)
+
+
+def _drawn(truth: Path, folder: Path, recipe: str, seed: int, draws: int) -> Path:
+    """All inputs in ``folder``; where there are several draws, each in a folder of its own."""
+    parts = [draw_folder(number) for number in range(1, draws + 1)] if draws > 1 else []
+    there = {path.name for path in folder.glob(f"{draw_folder('*')}/")}
+    if there - set(parts) or (parts and (folder / MANIFEST).exists()):
+        raise PhotoError(f"{folder} holds another number of draws: give another folder, -o DIR")
+    for number, part in enumerate(parts):
+        _degraded(truth, folder / part, recipe, seed + number)
+    return folder if parts else _degraded(truth, folder, recipe, seed)
 
 
 def _degraded(truth: Path, folder: Path, recipe: str, seed: int) -> Path:

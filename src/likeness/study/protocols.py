@@ -50,11 +50,12 @@ class Protocol:
 
     ``dataset``: its name in ``datasets.yaml``, None for the user's own folder. ``truth``, ``inputs``: whether it
     brings undegraded, and degraded, pictures; ``recipe`` and ``seed`` make the inputs where it brings none, and are
-    None where it does. ``aligned``: whether each picture is one aligned face. ``resize``: the kernel that brings
-    pictures to 512, None where the source states none. ``metrics``: names of ours; ``unavailable``: metrics of the
-    source that we do not have. ``reference``: what FID, KID, precision and recall compare with: a data set, "truth"
-    (the undegraded pictures) or None. ``score``: the source's formula, in words. ``published``: names of tables that
-    were measured this way. Raises ProtocolError when a field is not valid.
+    None where it does; ``draws``: how often each picture is degraded, with ``seed`` and those after it. ``aligned``:
+    whether each picture is one aligned face. ``resize``: the kernel that brings pictures to 512, None where the source
+    states none. ``metrics``: names of ours; ``unavailable``: metrics of the source that we do not have. ``reference``:
+    what FID, KID, precision and recall compare with: a data set, "truth" (the undegraded pictures) or None. ``score``:
+    the source's formula, in words. ``published``: names of tables that were measured this way. Raises ProtocolError
+    when a field is not valid.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Protocol:
     dataset: str | None = None
     recipe: str | None = None
     seed: int | None = None
+    draws: int = 1
     resize: str | None = None
     reference: str | None = None
     gate: Gate | None = None
@@ -93,6 +95,8 @@ class Protocol:
             self._refuse("recipe", "stated where the data set brings no inputs, and only there")
         if (self.recipe is None) != (self.seed is None) or type(self.seed) not in (int, type(None)):
             self._refuse("seed", "a whole number where there is a recipe, and only there")
+        if type(self.draws) is not int or self.draws < 1 or (self.draws > 1 and self.recipe is None):
+            self._refuse("draws", "1, or more where there is a recipe")
         if not (self.truth or self.inputs):
             self._refuse("truth", "true where there are no inputs")
         if self.resize not in (None, "bicubic", "lanczos"):

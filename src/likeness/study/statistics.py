@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,3 +53,29 @@ def bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Estimate(value, float(low), float(high))
+
+
+def grouped(
+    values: np.ndarray, groups: Sequence[Hashable], statistic: Callable[[np.ndarray], float] | None = None
+) -> Estimate:
+    """As ``bootstrap`` of ``values``, whose rows of one group (the draws of a picture, say) are drawn together.
+
+    ``groups``: the group of each row. Raises ValueError as ``bootstrap``, and for another number of groups.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(groups) != len(values):
+        raise ValueError(f"{len(values)} values, but {len(groups)} groups")
+    members: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    if len(members) == len(values):
+        return bootstrap(values, statistic)
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite")
+    rows = [np.array(one) for one in members.values()]
+
+    def of(chosen: np.ndarray) -> float:
+        drawn = values[np.concatenate([rows[int(number)] for number in chosen])]
+        return float(drawn.mean()) if statistic is None else statistic(drawn)
+
+    return bootstrap(np.arange(len(rows)), of)
