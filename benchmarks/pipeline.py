@@ -202,8 +202,8 @@ def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     s = row["seconds"]
     return (
-        f"| {row['scene']} | {row['way']} | {row['photos']} | {s:.2f} | {row['photos'] / s:.2f} | {row['faces'] / s:.2f} | "
-        f"{row['peak_mb']:.0f} | {row['growth_mb']:+.0f} | {row['times']:.1f} |"
+        f"| {row['scene']} | {row['way']} | {row['photos']} | {s:.2f} | {row['photos'] / s:.2f} | "
+        f"{row['faces'] / s:.2f} | {row['peak_mb']:.0f} | {row['growth_mb']:+.0f} | {row['times']:.1f} |"
     )
 
 
