@@ -42,7 +42,6 @@ locked:
 	$(PYTHON) -m venv .venv-locked
 	.venv-locked/bin/python -m pip install --quiet "$$(sed -n 's/^# torch/torch/p' .ci/locked.txt)"
 	.venv-locked/bin/python -m pip install --quiet --require-hashes --no-deps -r .ci/locked.txt
-	.venv-locked/bin/python -m pip install --quiet --no-deps hatchling editables
 	.venv-locked/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	OMP_NUM_THREADS=1 .venv-locked/bin/python -m pytest -n auto --dist loadfile
 

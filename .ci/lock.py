@@ -17,13 +17,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LOCKED = HERE / "locked.txt"
+BUILD = ("hatchling", "editables")  # what installs the project itself, without asking the network again
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
-        subprocess.run([*command, "--report", str(report), f"{HERE.parent}[dev]"], check=True)
+        subprocess.run([*command, "--report", str(report), f"{HERE.parent}[dev]", *BUILD], check=True)
         chosen = json.loads(report.read_text(encoding="utf-8"))["install"]
     lines, torch = [], ""
     for one in chosen:
