@@ -48,7 +48,8 @@ class Server:
 
     def prepare(self, part: Part) -> float:
         """Have the graph of ``part`` in the cache; its PSNR in dB against the module. Raises BackendError."""
-        tensors, pattern = take_tensors(part.arguments)
+        given, pattern = take_tensors(part.arguments)
+        tensors = [one.clone() for one in given]  # one that is given twice would be compiled as one input
         if self.backend == "compile":
             closed = Closed(part.module, pattern)
             graph = self._graphs.setdefault(self._key(part.name, tensors, pattern), self._compiled(closed))
