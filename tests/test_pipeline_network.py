@@ -9,7 +9,8 @@ import pytest
 import scenes
 from likeness.measure import psnr
 from likeness.photo import Photo
-from likeness.pipeline import FaceWork, Session, Settings, restore_photo
+from likeness.pipeline import Session, Settings, restore_photo
+from likeness.work import FaceWork
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import scenes
 from likeness import pipeline
 from likeness.faces import Face
 from likeness.photo import Photo
-from likeness.pipeline import Finished, Session, Settings, restore_photo, stream
+from likeness.pipeline import Session, Settings, restore_photo, stream
 from likeness.results import FaceResult
+from likeness.work import FaceWork, Finished
 
 
 class Stranger:
@@ -118,6 +119,36 @@ def test_a_slow_writer_holds_the_others_back() -> None:
     results = list(stream(session(batch=2), photos(), write))
     assert results == [str(n) for n in range(30)]
     assert most <= 2 + 8
+
+
+def test_memory_hardly_grows_with_the_number_of_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restored face is pasted at once and its pictures let go of, while the others wait for their turn."""
+    made = session_of_groups(batch=2)
+    restore, alive, most = made.restore, 0, 0
+
+    def gone() -> None:
+        nonlocal alive
+        alive -= 1
+
+    def counted(faces: list[FaceWork]) -> None:
+        nonlocal alive, most
+        restore(faces)
+        for face in faces:
+            alive += 1
+            weakref.finalize(face.samples[0], gone)
+        most = max(most, alive)
+
+    monkeypatch.setattr(made, "restore", counted)
+    (lean,) = stream(made, [("a", with_faces(40))], keep, keep=False)
+    assert 2 <= most <= 2 * 2 + 4
+    assert (alive, lean.restored) == (0, ())
+    (whole,) = stream(session_of_groups(batch=2), [("a", with_faces(40))], keep)
+    assert len(whole.restored) == 40
+    assert whole.restored[0].samples[0].shape == (512, 512, 3)
+    assert lean.photo is not None
+    assert whole.photo is not None
+    assert np.array_equal(lean.photo.pixels, whole.photo.pixels)
+    assert scenes.without_times(lean.result.as_dict()) == scenes.without_times(whole.result.as_dict())
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8])

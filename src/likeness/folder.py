@@ -29,8 +29,9 @@ from likeness.photo import (
     sweep_leftovers,
     write_photo,
 )
-from likeness.pipeline import Finished, Session, Settings, spread, stream
+from likeness.pipeline import Session, Settings, spread, stream
 from likeness.results import PhotoResult, Report
+from likeness.work import Finished
 
 Facts = dict[str, str] | None  # what is said of a picture, see `provenance`
 UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brightest
@@ -151,7 +152,7 @@ def restore_tasks(
         task = by_name[finished.result.input]
         return task, _write(session, task, finished, overwrite)
 
-    yield from stream(session, _jobs(todo), write)
+    yield from stream(session, _jobs(todo), write, keep=session.settings.samples > 1)
 
 
 def report_text(report: Report) -> str:

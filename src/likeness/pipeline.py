@@ -1,9 +1,9 @@
 """photo -> faces -> method -> photo: the only place where the wings meet.
 
-``Session`` holds what is loaded once (detector, method, recogniser); ``prepare`` turns a photo into crops, the
-batch goes through the method, ``finish`` gathers the evidence and pastes the faces back. ``stream`` runs the three
-for many photos: decoding and detecting, restoring, and pasting and encoding overlap on three threads, faces of
-several photos share a batch, and at most a few photos are in memory.
+``Session`` holds what is loaded once (detector, method, recogniser); ``prepare`` turns a photo into crops, ``restore``
+sends a batch through the method, ``settle`` gathers the evidence for a face and pastes it back, and ``finish`` ends
+the photo. ``stream`` runs them for many photos: decoding and detecting, restoring, and pasting and encoding overlap on
+three threads, faces of several photos share a batch, and at most a few photos are in memory.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from likeness.methods.resolve import named
 from likeness.photo import Photo, PhotoError, read_photo
 from likeness.results import FaceResult, PhotoResult
 from likeness.upscale import LanczosUpscaler
+from likeness.work import FaceWork, Finished, PhotoWork
 
 # how torch's allocators, oneDNN and C++ say it
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate", "could not create a primitive", "bad_alloc")
@@ -88,47 +89,6 @@ class Settings:
         ):
             if not good:
                 raise ValueError(f"{name} must be {want}, got {getattr(self, name)!r}")
-
-
-@dataclass
-class FaceWork:
-    """A chosen face on its way: its crop, and then its samples (K, 512, 512, 3), or why it failed."""
-
-    face: Face
-    crop: np.ndarray
-    samples: list[np.ndarray] = field(default_factory=list)
-    given: dict[str, Any] = field(default_factory=dict)  # what the method needs beside the crop
-    replace: np.ndarray | None = None  # (H, W) bool: exactly these pixels of the photo, not the whole face
-    fallback: bool = False
-    notes: list[str] = field(default_factory=list)
-    error: str | None = None
-    seconds: float = 0.0
-
-
-@dataclass
-class PhotoWork:
-    """A photo on its way through the pipeline."""
-
-    source: str
-    photo: Photo | None
-    began: float
-    faces: list[FaceWork | FaceResult] = field(default_factory=list)
-    error: str | None = None
-
-    @property
-    def chosen(self) -> list[FaceWork]:
-        """The faces to restore."""
-        return [f for f in self.faces if isinstance(f, FaceWork)]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A photo at the end: its pixels and, for each restored face, input crop and samples for further pictures."""
-
-    photo: Photo | None
-    result: PhotoResult
-    restored: tuple[FaceWork, ...] = ()
-    enlarged: bool = False
 
 
 class Session:
@@ -275,47 +235,76 @@ class Session:
                     face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
         return False
 
-    def finish(self, work: PhotoWork) -> Finished:
-        """Evidence for every face, and the photo with the restored faces pasted in."""
+    def settle(self, work: PhotoWork, face: FaceWork, keep: bool = True) -> None:
+        """Evidence for a face that went through the method, and the face into its photo.
+
+        Faces of a photo are settled in their order, since they may overlap. Without ``keep`` the face's pictures are
+        let go of, so that a photo of many faces takes hardly more memory than one of few.
+        """
         import cv2
 
+        if work.error is not None or work.photo is None:
+            return
         try:
-            if work.photo is not None:
-                return self._paste(work, work.photo)
+            face.record = self._judge(face)
+            if face.record.status == "restored":
+                self._paste(work, work.photo, face)
         except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
             work.error = f"{work.source}: pasting the faces failed: {_one_line(error)}"
+        if not keep:
+            face.release()
+
+    def finish(self, work: PhotoWork, keep: bool = True) -> Finished:
+        """The photo with its faces, of which those that are not settled yet are settled now, and all the records."""
+        import cv2
+
+        for face in work.chosen:
+            if face.record is None:
+                self.settle(work, face, keep)
+        if work.error is None and work.photo is not None:
+            try:
+                photo, pixels = self._base(work, work.photo)
+            except (RuntimeError, MemoryError, cv2.error) as error:  # of the up-sampler
+                work.error = f"{work.source}: enlarging the photo failed: {_one_line(error)}"
+            else:
+                return self._finished(work, photo.with_pixels(pixels), keep)
         seconds = time.perf_counter() - work.began
         return Finished(None, PhotoResult(work.source, None, "failed", work.error, seconds=seconds))
 
-    def _paste(self, work: PhotoWork, photo: Photo) -> Finished:
-        photo = self._enlarge(photo)
-        pixels = photo.pixels.copy()
-        records, restored = [], []
-        for face in work.faces:
-            record = self._judge(face) if isinstance(face, FaceWork) else face
-            records.append(record)
-            if isinstance(face, FaceWork) and record.status == "restored":
-                transform, before = face.face.transform, face.crop
-                if self.upscaler is not None:
-                    transform = enlarged(transform, self.upscaler.scale)
-                    before = crop_face(photo.pixels, transform)
-                if face.replace is None:
-                    strength, mask = self.settings.blend, self._mask(face)
-                    paste_face(pixels, before, face.samples[0], transform, mask, strength=strength)
-                else:
-                    replace_pixels(pixels, face.samples[0], transform, _enlarged_mask(face.replace, pixels))
-                restored.append(face)
-        status, reason = _photo_status(records)
+    def _finished(self, work: PhotoWork, photo: Photo, keep: bool) -> Finished:
+        records = [face if isinstance(face, FaceResult) else face.record for face in work.faces]
+        known = [record for record in records if record is not None]
+        status, reason = _photo_status(known)
         result = PhotoResult(
             work.source,
             None,
             status,
             reason,
-            tuple(records),
+            tuple(known),
             seconds=time.perf_counter() - work.began,
             notes=tuple(photo.extras.get("notes", ())),
         )
-        return Finished(photo.with_pixels(pixels), result, tuple(restored), self.upscaler is not None)
+        restored = [face for face in work.chosen if face.record is not None and face.record.status == "restored"]
+        return Finished(photo, result, tuple(restored) if keep else (), self.upscaler is not None)
+
+    def _base(self, work: PhotoWork, photo: Photo) -> tuple[Photo, np.ndarray]:
+        """The photo at its final size, and its pixels to paste into."""
+        if work.base is None or work.pixels is None:
+            work.base = self._enlarge(photo)
+            work.pixels = work.base.pixels.copy()
+        return work.base, work.pixels
+
+    def _paste(self, work: PhotoWork, photo: Photo, face: FaceWork) -> None:
+        base, pixels = self._base(work, photo)
+        transform, before = face.face.transform, face.crop
+        if self.upscaler is not None:
+            transform = enlarged(transform, self.upscaler.scale)
+            before = crop_face(base.pixels, transform)
+        if face.replace is None:
+            strength, mask = self.settings.blend, self._mask(face)
+            paste_face(pixels, before, face.samples[0], transform, mask, strength=strength)
+        else:
+            replace_pixels(pixels, face.samples[0], transform, _enlarged_mask(face.replace, pixels))
 
     def _enlarge(self, photo: Photo) -> Photo:
         if self.upscaler is None:
@@ -407,22 +396,25 @@ Job = tuple[str, Photo | Path]
 T = TypeVar("T")
 
 
-def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]) -> Iterator[T]:
+def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T], *, keep: bool = True) -> Iterator[T]:
     """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
 
-    ``write`` runs on a thread of its own, one call at a time. At most ``session.batch`` + 5 photos are held.
+    ``write`` runs on a thread of its own, one call at a time, which pastes each face as soon as it is restored. At most
+    ``session.batch`` + 5 photos are held. Without ``keep`` the faces' pictures go when they are pasted, and ``write``
+    gets none in ``restored``.
     """
     ahead = session.batch + 2
     source = iter(jobs)
     reading: deque[Future[PhotoWork]] = deque()
     waiting: deque[PhotoWork] = deque()  # prepared, some of their faces not restored yet
-    pending: deque[FaceWork] = deque()  # faces of `waiting` that are not restored yet, in order
+    pending: deque[tuple[PhotoWork, FaceWork]] = deque()  # faces of `waiting` that are not restored yet, in order
+    settling: deque[Future[None]] = deque()
     writing: deque[Future[T]] = deque()
 
     with ThreadPoolExecutor(1, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
 
         def finish(work: PhotoWork) -> T:
-            return write(session.finish(work))
+            return write(session.finish(work, keep))
 
         def read_ahead() -> None:
             while len(reading) + len(waiting) < ahead:
@@ -432,11 +424,14 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]
                 reading.append(reader.submit(session.prepare, *job))
 
         def restore_some() -> None:
-            count = min(session.batch, len(pending))
-            if count:
-                session.restore([pending.popleft() for _ in range(count)])
-            open_faces = {id(face) for face in pending}
-            while waiting and not any(id(face) in open_faces for face in waiting[0].chosen):
+            some = [pending.popleft() for _ in range(min(session.batch, len(pending)))]
+            if some:
+                session.restore([face for _, face in some])
+                settling.extend(writer.submit(session.settle, work, face, keep) for work, face in some)
+            while len(settling) > session.batch + 2:  # a slow writer holds the method back
+                settling.popleft().result()
+            unfinished = {id(work) for work, _ in pending}
+            while waiting and id(waiting[0]) not in unfinished:
                 writing.append(writer.submit(finish, waiting.popleft()))
 
         read_ahead()
@@ -444,7 +439,7 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]
             while reading and len(pending) < session.batch:
                 work = reading.popleft().result()
                 waiting.append(work)
-                pending.extend(work.chosen)
+                pending.extend((work, face) for face in work.chosen)
             restore_some()
             while writing and (writing[0].done() or len(writing) > 2):
                 yield writing.popleft().result()

@@ -12,7 +12,8 @@ import scenes
 from likeness.conditions.holes import Holes
 from likeness.methods import MethodCard, OptionError
 from likeness.photo import Photo, PhotoError
-from likeness.pipeline import Finished, Session, Settings, restore_photo
+from likeness.pipeline import Session, Settings, restore_photo
+from likeness.work import Finished
 
 
 class Filler(scenes.Pattern):

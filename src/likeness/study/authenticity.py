@@ -15,8 +15,9 @@ import numpy as np
 from likeness.faces import identity_distance
 from likeness.measure import psnr
 from likeness.photo import find_photos
-from likeness.pipeline import FaceWork, Session
+from likeness.pipeline import Session
 from likeness.study.statistics import Estimate, bootstrap
+from likeness.work import FaceWork
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ from likeness.photo import (
     sweep_leftovers,
 )
 from likeness.photo.errors import DECODER_ERRORS, one_line, shown
-from likeness.pipeline import FaceWork, Session, Settings
+from likeness.pipeline import Session, Settings
 from likeness.train.pictures import SIDE, Entry, find_pictures, read_picture
+from likeness.work import FaceWork
 
 if TYPE_CHECKING:
     from likeness.measure.niqe import NiqeModel
