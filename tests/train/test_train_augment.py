@@ -11,7 +11,16 @@ import torch
 
 import scenes
 from likeness.degrade import apply_steps
-from likeness.train.augment import OCCLUSIONS, age, draw_ageing, occlude_face, shift_tone
+from likeness.train.augment import (
+    FEATURES,
+    OCCLUSIONS,
+    age,
+    draw_ageing,
+    lend_features,
+    occlude_face,
+    shift_tone,
+    warp_face,
+)
 from likeness.train.data import TONE, Pairs
 from likeness.train.recipe import DataConfig
 
@@ -20,7 +29,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("change", [*OCCLUSIONS, "tone", "age"])
+@pytest.mark.parametrize("change", [*OCCLUSIONS, "tone", "age", "warp", "lend"])
 def test_pure_seeded_and_in_range(change: str) -> None:
     face = scenes.aligned_face()
     before = face.copy()
@@ -28,6 +37,10 @@ def test_pure_seeded_and_in_range(change: str) -> None:
     def apply(seed: int) -> np.ndarray:
         if change == "tone":
             return shift_tone(face, rng(seed), 0.2)
+        if change == "warp":
+            return warp_face(face, rng(seed), 3.0)
+        if change == "lend":
+            return lend_features(face, face[:, ::-1], rng(seed))
         return age(face, rng(seed)) if change == "age" else occlude_face(face, rng(seed), change)
 
     results = [apply(seed) for seed in range(4)]
@@ -65,6 +78,35 @@ def test_what_is_not_there_is_refused() -> None:
         occlude_face(np.zeros((64, 64, 3), np.float32), rng())
     with pytest.raises(ValueError, match="at least 0"):
         shift_tone(scenes.aligned_face(), rng(), -1)
+    with pytest.raises(ValueError, match="at least 0"):
+        warp_face(scenes.aligned_face(), rng(), float("nan"))
+    with pytest.raises(ValueError, match="expected two faces"):
+        lend_features(scenes.aligned_face(), np.zeros((64, 64, 3), np.float32), rng())
+
+
+def test_a_warp_moves_pixels_by_what_it_says() -> None:
+    """Of a ramp, whose values are places."""
+    places = np.repeat(np.linspace(0, 1, 512, dtype=np.float32)[None, :, None], 512, axis=0).repeat(3, axis=2)
+    inside = (slice(64, 448), slice(64, 448), 0)
+    moved = np.concatenate([((warp_face(places, rng(s), 4.0) - places) * 511)[inside].ravel() for s in range(8)])
+    assert 2.5 < moved.std() < 4.5
+    assert np.abs(warp_face(places, rng(), 0.0) - places).max() < 1e-5
+    steps = np.abs(np.diff((warp_face(places, rng(), 4.0) - places)[..., 0][64:448, 64:448] * 511, axis=0))
+    assert steps.max() < 0.7  # smooth: neighbours move alike
+
+
+def test_only_features_are_lent_and_light_stays() -> None:
+    face, other = scenes.aligned_face(), np.ascontiguousarray(scenes.aligned_face()[:, ::-1] * np.float32(0.5))
+    mixed = [lend_features(face, other, rng(seed)) for seed in range(12)]
+    changed = [(np.abs(one - face).max(axis=2) > 0.02) for one in mixed]
+    assert min(one.mean() for one in changed) > 0.005  # always at least one of them
+    anywhere = np.any(changed, axis=0)
+    for centres, _ in FEATURES.values():
+        for x, y in centres:
+            assert anywhere[y - 15 : y + 15, x - 15 : x + 15].mean() > 0.3
+    assert not anywhere[:120].any()
+    assert not anywhere[470:].any()
+    assert all(abs(float(one.mean() - face.mean())) < 0.01 for one in mixed)  # the other is half as bright
 
 
 def test_tone_of_nothing_is_nothing_and_grey_stays_grey() -> None:
@@ -103,7 +145,11 @@ def test_each_switch_changes_what_it_says_and_nothing_else(shard: Path) -> None:
     assert not same(toned["clean"], plain["clean"])
     aged = pairs(shard, age=1.0)[5]
     assert not same(aged["degraded"], plain["degraded"])
-    for sample in (occluded, toned, aged):
+    warped, lent = pairs(shard, warp=4.0)[5], pairs(shard, lend=1.0)[5]
+    assert not same(warped["clean"], plain["clean"])
+    assert ((lent["clean"] - plain["clean"]).abs().amax(0) == 0).float().mean() > 0.3
+    assert not same(lent["clean"], plain["clean"])
+    for sample in (occluded, toned, aged, warped, lent):
         assert same(sample["place"], plain["place"])
     assert same(
         pairs(shard, occlude=1.0, tone=0.1, age=0.5)[5]["degraded"],

@@ -15,6 +15,13 @@ from likeness.degrade.tone import LUMA
 from likeness.faces.template import FFHQ_TEMPLATE
 
 OCCLUSIONS = ("patch", "glasses", "hand")
+WARP_KNOTS = 9  # of the field, each way: about the distance between the eyes and the nose
+FEATURES = {  # centres in the template's frame and half axes, pixels
+    "eyes": (((193, 238), (319, 238)), (50, 30)),
+    "brows": (((190, 200), (322, 200)), (56, 20)),
+    "nose": (((256, 300),), (42, 62)),
+    "mouth": (((257, 372),), (76, 42)),
+}
 _SKIN = np.array([[0.98, 0.85, 0.75], [0.88, 0.67, 0.52], [0.62, 0.43, 0.32], [0.33, 0.21, 0.16]], np.float32)
 
 
@@ -103,6 +110,45 @@ def _texture(rng: np.random.Generator, colour: np.ndarray, amount: float) -> np.
         grid = rng.standard_normal((cells, cells)).astype(np.float32)
         noise += cv2.resize(grid, (512, 512), interpolation=cv2.INTER_CUBIC) * np.float32(0.7)
     return np.asarray(colour + amount * noise[..., None], np.float32)
+
+
+def warp_face(image: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
+    """Another person's proportions: moves the pixels by a smooth random field. For the clean picture.
+
+    image: (H, W, 3) float32 RGB in [0, 1]; amount: standard deviation of the shift in each direction, pixels of a face
+    of 512 (4 is hardly seen, 10 is a caricature). Generated faces lie on a thin sheet of what faces can be; off it, a
+    restorer has to look at the picture instead of at what it knows. Raises ValueError for a negative amount.
+    """
+    if not amount >= 0:
+        raise ValueError(f"the amount must be at least 0, got {amount}")
+    height, width = image.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    knots = rng.standard_normal((2, WARP_KNOTS, WARP_KNOTS)).astype(np.float32) * np.float32(amount * width / 512)
+    dx, dy = (cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC) for one in knots)
+    moved = cv2.remap(image, x + dx, y + dy, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(np.clip(moved, 0, 1), np.float32)
+
+
+def lend_features(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some of another face's features in this one: brows, eyes, nose or mouth, at the places of the template.
+
+    image, other: aligned faces (512, 512, 3) float32 RGB in [0, 1]. What is coarser than 24 pixels (light, colour,
+    shape) stays; finer detail inside soft ellipses is the other's. For the clean picture: for the same reason as
+    ``warp_face``. At least one feature is lent. Raises ValueError for another shape.
+    """
+    if image.shape != (512, 512, 3) or other.shape != image.shape:
+        raise ValueError(f"expected two faces (512, 512, 3), got {image.shape} and {other.shape}")
+    chosen = rng.random(len(FEATURES)) < 0.5
+    chosen[int(rng.integers(len(FEATURES)))] = True
+    mask = np.zeros((512, 512), np.float32)
+    for (centres, axes), taken in zip(FEATURES.values(), chosen.tolist(), strict=True):
+        for cx, cy in centres if taken else ():
+            cv2.ellipse(mask, (cx, cy), axes, 0, 0, 360, 1.0, -1)
+    soft = cv2.GaussianBlur(mask, (0, 0), 7.0)[..., None]
+    change = other - image
+    coarse = cv2.GaussianBlur(cv2.resize(change, (128, 128), interpolation=cv2.INTER_AREA), (0, 0), 3.0)
+    detail = change - cv2.resize(coarse, (512, 512), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(image + soft * detail, 0, 1), np.float32)
 
 
 def shift_tone(image: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:

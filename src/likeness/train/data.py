@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from likeness.degrade import apply_steps, get_recipe
 from likeness.degrade.damage import misalign
-from likeness.train.augment import draw_ageing, occlude_face, shift_tone
+from likeness.train.augment import draw_ageing, lend_features, occlude_face, shift_tone, warp_face
 from likeness.train.pictures import SIDE, Pictures
 from likeness.train.recipe import CLEAN, DataConfig
 from likeness.train.targets import Targets
@@ -54,6 +54,7 @@ class Pairs(Dataset[dict[str, Tensor]]):
         target = None if self.targets is None else self.targets(index, number // self.per_step)
         if target is not None:
             pictures.append(target)
+        pictures = self._other_people(pictures, np.random.default_rng([self.seed, number, 2]))
         extra = np.random.default_rng([self.seed, number, 1])  # of its own: the rest of sample n stays as it is
         if extra.random() < self.config.occlude:
             pictures = _alike(lambda one, draw: occlude_face(_unit(one), draw), pictures, extra)
@@ -71,6 +72,16 @@ class Pairs(Dataset[dict[str, Tensor]]):
             clean = apply_steps(clean, [s for s in steps if s.op in TONE])
         place = _place(top, left, self._side(), self.config.crop)
         return {"degraded": self._reduced(degraded), "clean": self._reduced(clean), "place": place}
+
+    def _other_people(self, pictures: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+        """With another face's features, and other proportions; as they are where the recipe asks for neither."""
+        if rng.random() < self.config.lend:
+            other = self.pictures[int(rng.integers(len(self.pictures)))]
+            other = other[:, ::-1] if rng.random() < 0.5 else other
+            pictures = _alike(lambda one, draw: lend_features(_unit(one), _unit(other), draw), pictures, rng)
+        if self.config.warp:
+            pictures = _alike(lambda one, draw: warp_face(_unit(one), draw, self.config.warp), pictures, rng)
+        return pictures
 
     def _side(self) -> int:
         """Of the square that is cut out at 512 pixels to the face."""

@@ -39,6 +39,8 @@ class DataConfig(Strict):
     misalign: float = Field(0.0, ge=0, le=1, description="probability of a slightly wrong alignment")
     tone: float = Field(0.0, ge=0, le=0.5, description="random contrast, saturation and gamma of the clean picture")
     occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
+    lend: float = Field(0.0, ge=0, le=1, description="probability of another face's eyes, brows, nose or mouth")
+    warp: float = Field(0.0, ge=0, le=20, description="other proportions: a smooth random field's shift, pixels")
     age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print, but not of 'clean'")
     targets: Path | None = Field(
         None,
