@@ -18,6 +18,7 @@ from likeness.train.augment import (
     draw_ageing,
     lend_features,
     occlude_face,
+    sharpen_picture,
     shift_tone,
     warp_face,
 )
@@ -29,7 +30,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("change", [*OCCLUSIONS, "tone", "age", "warp", "lend"])
+@pytest.mark.parametrize("change", [*OCCLUSIONS, "tone", "age", "warp", "lend", "crisp"])
 def test_pure_seeded_and_in_range(change: str) -> None:
     face = scenes.aligned_face()
     before = face.copy()
@@ -39,6 +40,8 @@ def test_pure_seeded_and_in_range(change: str) -> None:
             return shift_tone(face, rng(seed), 0.2)
         if change == "warp":
             return warp_face(face, rng(seed), 3.0)
+        if change == "crisp":
+            return sharpen_picture(face, rng(seed), 1.5)
         if change == "lend":
             return lend_features(face, face[:, ::-1], rng(seed))
         return age(face, rng(seed)) if change == "age" else occlude_face(face, rng(seed), change)
@@ -80,6 +83,8 @@ def test_what_is_not_there_is_refused() -> None:
         shift_tone(scenes.aligned_face(), rng(), -1)
     with pytest.raises(ValueError, match="at least 0"):
         warp_face(scenes.aligned_face(), rng(), float("nan"))
+    with pytest.raises(ValueError, match="at least 0"):
+        sharpen_picture(scenes.aligned_face(), rng(), -0.5)
     with pytest.raises(ValueError, match="expected two faces"):
         lend_features(scenes.aligned_face(), np.zeros((64, 64, 3), np.float32), rng())
 
@@ -135,6 +140,10 @@ def same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return bool(torch.equal(a, b))
 
 
+def edges(picture: torch.Tensor) -> float:
+    return float(picture.diff(dim=2).square().mean())
+
+
 def test_each_switch_changes_what_it_says_and_nothing_else(shard: Path) -> None:
     plain = pairs(shard)[5]
     occluded = pairs(shard, occlude=1.0)[5]
@@ -145,11 +154,12 @@ def test_each_switch_changes_what_it_says_and_nothing_else(shard: Path) -> None:
     assert not same(toned["clean"], plain["clean"])
     aged = pairs(shard, age=1.0)[5]
     assert not same(aged["degraded"], plain["degraded"])
-    warped, lent = pairs(shard, warp=4.0)[5], pairs(shard, lend=1.0)[5]
+    warped, lent, crisp = pairs(shard, warp=4.0)[5], pairs(shard, lend=1.0)[5], pairs(shard, crisp=2.0)[5]
+    assert edges(crisp["clean"]) > 1.05 * edges(plain["clean"])
     assert not same(warped["clean"], plain["clean"])
     assert ((lent["clean"] - plain["clean"]).abs().amax(0) == 0).float().mean() > 0.3
     assert not same(lent["clean"], plain["clean"])
-    for sample in (occluded, toned, aged, warped, lent):
+    for sample in (occluded, toned, aged, warped, lent, crisp):
         assert same(sample["place"], plain["place"])
     assert same(
         pairs(shard, occlude=1.0, tone=0.1, age=0.5)[5]["degraded"],

@@ -89,19 +89,22 @@ loop.train(recipe, build_objective(recipe, 0), quiet=True)
 """
 
 
-@pytest.mark.parametrize("terms", [{}, SHARPEN], ids=["denoise", "sharpen"])
+@pytest.mark.parametrize(
+    ("terms", "optimiser"), [({}, "adamw"), ({}, "muon"), (SHARPEN, "adamw")], ids=["denoise", "muon", "sharpen"]
+)
 def test_killed_in_the_middle_of_a_save_and_resumed_is_as_uninterrupted(
-    terms: dict[str, Any], small_recipe: Make, tmp_path: Path
+    terms: dict[str, Any], optimiser: str, small_recipe: Make, tmp_path: Path
 ) -> None:
     """kill -9 while the save of step 4 is half written: goes on from step 2, ends bit for bit the same."""
-    recipe = small_recipe(output=str(tmp_path / "killed"), save_every=2, objective=terms)
+    changes: dict[str, Any] = {"save_every": 2, "objective": terms, "optimiser": {"name": optimiser}}
+    recipe = small_recipe(output=str(tmp_path / "killed"), **changes)
     command = [sys.executable, "-c", KILLED, recipe.model_dump_json()]
     killed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert load_checkpoint(recipe.output / LAST)["step"] == 2
 
     resumed = run(recipe, seed=99)  # other fresh weights: all must come from the checkpoint
-    straight = run(small_recipe(output=str(tmp_path / "straight"), save_every=2, objective=terms))
+    straight = run(small_recipe(output=str(tmp_path / "straight"), **changes))
     assert resumed["step"] == straight["step"] == 6
     for part in ("ema", "generator") + (("discriminator",) if terms else ()):
         assert equal(resumed[part], straight[part]), part
@@ -374,6 +377,12 @@ def test_the_fixed_point_is_asked_every_so_many_steps() -> None:
     its = sharpening(fixed_point_every=3)
     seen = ["drift" in its.generator_loss(batch_of(0), step, Draws(0, 0))[1] for step in range(6)]
     assert seen == [True, False, False, True, False, False]
+
+
+def test_the_generator_hears_of_the_discriminator_when_it_has_learned_something() -> None:
+    its = sharpening(adversarial_from=2)
+    seen = ["adversarial" in its.generator_loss(batch_of(0), step, Draws(0, 0))[1] for step in range(4)]
+    assert seen == [False, False, True, True]
 
 
 def test_the_discriminator_sees_the_same_square_of_both_pictures() -> None:

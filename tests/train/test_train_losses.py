@@ -18,6 +18,7 @@ from likeness.train.objectives.adversarial import (
     non_saturating_generator,
     r1,
 )
+from likeness.train.objectives.losses import feature_distance
 from likeness.train.objectives.perceptual import LAYERS, Perceptual, perceptual_for
 from likeness.train.recipe import RecipeError
 
@@ -30,6 +31,18 @@ def test_undecided_costs_what_the_papers_say() -> None:
     assert hinge_discriminator(undecided, undecided).item() == 2
     assert hinge_discriminator(sure, -sure).item() == 0
     assert hinge_generator(sure).item() == -30
+
+
+def test_the_embedding_may_count_more_than_the_levels_below_it() -> None:
+    class Levels(torch.nn.Module):
+        def forward(self, picture: torch.Tensor) -> list[torch.Tensor]:
+            return [picture, 10 * picture[:, :1]]
+
+    clean = torch.ones(2, 3, 4, 4)
+    restored = clean * torch.tensor([2.0, 1.5, 1.5]).view(1, 3, 1, 1)  # 0.707 away below, 1 away at the end
+    below = math.sqrt((1 + 0.25 + 0.25) / 3)
+    assert feature_distance(Levels(), restored, clean).item() == pytest.approx((below + 1) / 2, rel=1e-5)
+    assert feature_distance(Levels(), restored, clean, last=3.0).item() == pytest.approx((below + 3) / 4, rel=1e-5)
 
 
 def test_r1_of_a_linear_judge_is_its_squared_weight() -> None:

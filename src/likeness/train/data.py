@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from likeness.degrade import apply_steps, get_recipe
 from likeness.degrade.damage import misalign
-from likeness.train.augment import draw_ageing, lend_features, occlude_face, shift_tone, warp_face
+from likeness.train.augment import draw_ageing, lend_features, occlude_face, sharpen_picture, shift_tone, warp_face
 from likeness.train.pictures import SIDE, Pictures
 from likeness.train.recipe import CLEAN, DataConfig
 from likeness.train.targets import Targets
@@ -74,13 +74,15 @@ class Pairs(Dataset[dict[str, Tensor]]):
         return {"degraded": self._reduced(degraded), "clean": self._reduced(clean), "place": place}
 
     def _other_people(self, pictures: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-        """With another face's features, and other proportions; as they are where the recipe asks for neither."""
+        """Another face's features, other proportions, another camera: none of them unless the recipe asks for it."""
         if rng.random() < self.config.lend:
             other = self.pictures[int(rng.integers(len(self.pictures)))]
             other = other[:, ::-1] if rng.random() < 0.5 else other
             pictures = _alike(lambda one, draw: lend_features(_unit(one), _unit(other), draw), pictures, rng)
         if self.config.warp:
             pictures = _alike(lambda one, draw: warp_face(_unit(one), draw, self.config.warp), pictures, rng)
+        if self.config.crisp:
+            pictures = _alike(lambda one, draw: sharpen_picture(_unit(one), draw, self.config.crisp), pictures, rng)
         return pictures
 
     def _side(self) -> int:

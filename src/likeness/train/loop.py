@@ -18,6 +18,7 @@ from likeness.train.checkpoint import LAST, find_init, load_checkpoint, save_che
 from likeness.train.data import make_loader, plainly
 from likeness.train.draws import Draws
 from likeness.train.log import TrainingLog
+from likeness.train.muon import Muon
 from likeness.train.objectives import Objective
 from likeness.train.processes import average_gradients
 from likeness.train.recipe import OptimiserConfig, TrainRecipe
@@ -37,7 +38,7 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(recipe.optimiser.ema))  # type: ignore[no-untyped-call]
-    optimisers = {"generator": _adamw(generator, recipe.optimiser)}
+    optimisers: dict[str, torch.optim.Optimizer] = {"generator": _optimiser(generator, recipe.optimiser)}
     rates = {"generator": recipe.optimiser.rate, "discriminator": objective.discriminator_rate}
     if discriminator is not None:
         optimisers["discriminator"] = _adamw(discriminator, recipe.optimiser, betas=(0.5, 0.99))
@@ -100,6 +101,13 @@ def train(recipe: TrainRecipe, objective: Objective, *, quiet: bool = False) -> 
     return recipe.output / LAST
 
 
+def _optimiser(module: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
+    if config.name == "adamw":
+        return _adamw(module, config)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return Muon(trained, config.rate, betas=config.betas, weight_decay=config.weight_decay)
+
+
 def _adamw(module: nn.Module, config: OptimiserConfig, **changes: Any) -> torch.optim.AdamW:
     options: dict[str, Any] = {"betas": config.betas, "weight_decay": config.weight_decay, **changes}
     trained = [p for p in module.parameters() if p.requires_grad]
@@ -133,7 +141,7 @@ def _update(
     optimiser.zero_grad(set_to_none=True)
 
 
-def _start(last: Path, objective: Objective, ema: AveragedModel, optimisers: dict[str, torch.optim.AdamW]) -> int:
+def _start(last: Path, objective: Objective, ema: AveragedModel, optimisers: dict[str, torch.optim.Optimizer]) -> int:
     """Go on from the run's own ``last`` checkpoint, if it is there; returns the step to go on from."""
     if not last.exists():
         objective.start()

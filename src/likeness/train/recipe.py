@@ -41,6 +41,7 @@ class DataConfig(Strict):
     occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
     lend: float = Field(0.0, ge=0, le=1, description="probability of another face's eyes, brows, nose or mouth")
     warp: float = Field(0.0, ge=0, le=20, description="other proportions: a smooth random field's shift, pixels")
+    crisp: float = Field(0.0, ge=0, le=3, description="up to how much of an unsharp mask the clean picture gets")
     age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print, but not of 'clean'")
     targets: Path | None = Field(
         None,
@@ -103,8 +104,9 @@ class ValidationConfig(Strict):
 
 
 class OptimiserConfig(Strict):
-    """AdamW; the rate rises over ``warmup`` steps and falls linearly to zero over the last ``decay`` steps."""
+    """The rate rises over ``warmup`` steps and falls linearly to zero over the last ``decay`` steps."""
 
+    name: Literal["adamw", "muon"] = Field("adamw", description="muon: the generator's matrices by train/muon.py")
     rate: float = Field(3e-4, gt=0)
     warmup: int = Field(100, ge=0)
     decay: int = Field(0, ge=0)

@@ -52,15 +52,19 @@ def _pattern(x: Tensor, cell: int, window: int) -> Tensor:
     return places - places.mean(dim=2, keepdim=True)
 
 
-def feature_distance(features: nn.Module, restored: Tensor, clean: Tensor, *how: Tensor) -> Tensor:
+def feature_distance(features: nn.Module, restored: Tensor, clean: Tensor, *how: Tensor, last: float = 1.0) -> Tensor:
     """Distance of ``features`` (a frozen network giving a list) relative to the clean picture's, averaged over all.
 
-    ``how``: more for the network, the same for both pictures.
+    ``how``: more for the network, the same for both pictures. ``last``: the weight of the last of them, an embedding,
+    where the others have 1.
     """
     with torch.no_grad():
         wanted = features(clean, *how)
     got = features(restored.float(), *how)
-    return torch.stack([_relative(a, b) for a, b in zip(got, wanted, strict=True)]).mean()
+    distances = torch.stack([_relative(a, b) for a, b in zip(got, wanted, strict=True)])
+    weights = torch.ones_like(distances)
+    weights[-1] = last
+    return (distances * weights).sum() / weights.sum()
 
 
 def _relative(a: Tensor, b: Tensor) -> Tensor:

@@ -64,10 +64,10 @@ class SharpenObjective:
             loss, terms["grid"] = loss + config.grid * grid, grid.item()
         if self.identity is not None:
             moved = [small_motions(draws, len(clean), config.motion).to(clean)] if config.motion else []
-            distance = feature_distance(self.identity, sharp, clean, *moved)
+            distance = feature_distance(self.identity, sharp, clean, *moved, last=config.embedding)
             loss, terms["identity"] = loss + config.identity * distance, distance.item()
         window = _window(clean.shape, config.patch, draws)
-        if self.discriminator is not None:
+        if self.discriminator is not None and step >= config.adversarial_from:
             adversarial, matching = self._judged(sharp[window], clean[window], degraded[window])
             loss = loss + config.adversarial * adversarial + config.feature_matching * matching
             terms.update(adversarial=adversarial.item(), matching=matching.item())
