@@ -159,7 +159,10 @@ def test_each_switch_changes_what_it_says_and_nothing_else(shard: Path) -> None:
     assert not same(warped["clean"], plain["clean"])
     assert ((lent["clean"] - plain["clean"]).abs().amax(0) == 0).float().mean() > 0.3
     assert not same(lent["clean"], plain["clean"])
-    for sample in (occluded, toned, aged, warped, lent, crisp):
+    eyed = pairs(shard, eyes=1.0)[5]
+    changed = ((eyed["clean"] - plain["clean"]).abs().amax(0) > 0).float().mean()
+    assert 0 < changed < 0.02
+    for sample in (occluded, toned, aged, warped, lent, crisp, eyed):
         assert same(sample["place"], plain["place"])
     assert same(
         pairs(shard, occlude=1.0, tone=0.1, age=0.5)[5]["degraded"],

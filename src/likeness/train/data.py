@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from likeness.degrade import apply_steps, get_recipe
 from likeness.degrade.damage import misalign
 from likeness.train.augment import draw_ageing, lend_features, occlude_face, sharpen_picture, shift_tone, warp_face
+from likeness.train.eyes import other_eyes
 from likeness.train.pictures import SIDE, Pictures
 from likeness.train.recipe import CLEAN, DataConfig
 from likeness.train.targets import Targets
@@ -79,6 +80,8 @@ class Pairs(Dataset[dict[str, Tensor]]):
             other = self.pictures[int(rng.integers(len(self.pictures)))]
             other = other[:, ::-1] if rng.random() < 0.5 else other
             pictures = _alike(lambda one, draw: lend_features(_unit(one), _unit(other), draw), pictures, rng)
+        if rng.random() < self.config.eyes:
+            pictures = _alike(lambda one, draw: other_eyes(_unit(one), draw), pictures, rng)
         if self.config.warp:
             pictures = _alike(lambda one, draw: warp_face(_unit(one), draw, self.config.warp), pictures, rng)
         if self.config.crisp:

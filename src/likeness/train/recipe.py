@@ -40,6 +40,7 @@ class DataConfig(Strict):
     tone: float = Field(0.0, ge=0, le=0.5, description="random contrast, saturation and gamma of the clean picture")
     occlude: float = Field(0.0, ge=0, le=1, description="probability of something before the face, in both pictures")
     lend: float = Field(0.0, ge=0, le=1, description="probability of another face's eyes, brows, nose or mouth")
+    eyes: float = Field(0.0, ge=0, le=1, description="probability of irises of another colour, or with lamps in them")
     warp: float = Field(0.0, ge=0, le=20, description="other proportions: a smooth random field's shift, pixels")
     crisp: float = Field(0.0, ge=0, le=3, description="up to how much of an unsharp mask the clean picture gets")
     age: float = Field(0.0, ge=0, le=1, description="probability of ageing as a print, but not of 'clean'")
