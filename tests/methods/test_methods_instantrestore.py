@@ -327,7 +327,10 @@ def test_loads_a_released_file_and_its_clean_copy(
         loaded = instantrestore.load(CPU, torch.float32, path)
         assert loaded.card == instantrestore.CARD
         assert len(loaded.fingerprint) == 64
-        assert torch.equal(loaded.restore(crops[:1], references=photos[:1]), wanted)
+        got = loaded.restore(
+            crops[:1], references=photos[:1]
+        )  # a file is mapped: some processors round by where tensors lie
+        assert torch.allclose(got, wanted, rtol=0, atol=1e-5)
     save_file({key: value.half() for key, value in tensors.items()}, flat)
     half = load_released(CPU, torch.float32, flat).restore(crops[:1], references=photos[:1])
     assert (half - wanted).abs().mean() < 0.01
