@@ -179,6 +179,14 @@ def test_the_compiler_gives_the_pixels_of_torch() -> None:
 
 
 @pytest.mark.slow
+def test_the_compiler_takes_one_network_after_the_other() -> None:
+    """As ``with_backend`` does before any face: the sharpener's example is the same picture twice."""
+    restorer = small_restorer()
+    server = Server("compile", torch.device("cpu"), torch.float32, method="likeness", weights="w")
+    assert [server.prepare(part) > 80 for part in restorer.parts()] == [True, True]
+
+
+@pytest.mark.slow
 def test_the_built_in_model_keeps_pixels_and_person(backend: str) -> None:
     """The acceptance test on a real face with the built-in weights, and what "auto" means."""
     import cv2
