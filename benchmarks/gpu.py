@@ -5,7 +5,7 @@
 
 With ``--device cpu`` the same code runs where there is none, to see that it works. Published networks have random
 weights: time depends on shapes. Methods that iterate are left out: their networks are in benchmarks/networks.py. The
-pictures go from pinned memory to the device and back within the time. Writes benchmarks/results/gpu.md and .json.
+pictures go to the device and back within the time, as in the pipeline. Writes benchmarks/results/gpu.md and .json.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from networks import fill, lay_out
 from likeness.compute import pick_device, pick_precision
 from likeness.methods import METHODS, load
 from likeness.methods.one_pass import OnePassRestorer
+from likeness.transfer import Transfer
 
 RESULTS = Path(__file__).parent / "results"
 PUBLISHED = ("gfpgan", "codeformer", "restoreformer", "restoreformer++", "vqfr", "gpen", "psfrgan", "hifacegan")
@@ -85,11 +86,14 @@ def rows(method: str, device: torch.device, args: argparse.Namespace) -> Iterato
         for name in args.variants.split(","):
             with variant(name, one):
                 for batch in map(int, args.batches.split(",")):
-                    faces = torch.rand(batch, 3, 512, 512)
-                    faces = faces.pin_memory() if device.type == "cuda" else faces
+                    faces, transfer = torch.rand(batch, 3, 512, 512), Transfer(device)
+
+                    def once(x: torch.Tensor = faces, by: Any = one, t: Transfer = transfer) -> torch.Tensor:
+                        return t.back(by.restore(t.there(x)))
+
                     if device.type == "cuda":
                         torch.cuda.reset_peak_memory_stats()
-                    seconds = measured(lambda f=faces, r=one: r.restore(f), wait, args.count)  # type: ignore[misc]
+                    seconds = measured(once, wait, args.count)
                     peak = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else None
                     yield {
                         "method": method, "precision": precision, "variant": name, "batch": batch,

@@ -212,16 +212,19 @@ class Session:
         """Restore a batch; whether it failed for want of memory."""
         import torch
 
+        from likeness.transfer import Transfer
+
         restorer, options = self.restorer, {**faces[0].given, **self.options}
         if faces[0].fallback and self.fallback is not None:
             restorer, options = self.fallback, {}
+        transfer = Transfer(torch.device(getattr(restorer, "device", "cpu")))
         for sample in range(self.settings.samples):
             try:
                 crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
                 crops[: len(faces)] = [face.crop for face in faces]
-                batch = torch.from_numpy(crops).permute(0, 3, 1, 2)
-                out = restorer.restore(batch, seed=self.settings.seed + sample, **options)
-                pictures = out.permute(0, 2, 3, 1).cpu().numpy()
+                batch = transfer.there(torch.from_numpy(crops).permute(0, 3, 1, 2))
+                out = transfer.back(restorer.restore(batch, seed=self.settings.seed + sample, **options))
+                pictures = out.permute(0, 2, 3, 1).numpy()
             except (RuntimeError, MemoryError, OptionError) as error:  # out of memory, landmarks that do not fit
                 for face in faces:
                     face.error = f"{restorer.card.name} failed: {_one_line(error)}"

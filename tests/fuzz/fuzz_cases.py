@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from PIL import Image
 
 SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".bmp", ".heic", ".avif")
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+TOKENS = (
+    b"null", b"-1", b"0", b"1e999", b"NaN", b"true", b"[]", b"{}", b'""', b"[" * 3000, b"9" * 5000, b"&a [*a, *a]",
+    b"!!python/object:os.system", b"2026-99-99", b"../../x", b"\xef\xbb\xbf", b"1_0", b"0x1F", b"\\ud800",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,17 @@ def _resum(data: bytes, rng: np.random.Generator) -> bytes:
     return b"".join(parts)
 
 
+def _token(data: bytes, rng: np.random.Generator) -> bytes:
+    """A word or number of a text becomes another that readers of texts stumble over."""
+    found = list(re.finditer(rb"[\w.+-]+|\"[^\"]*\"", data[:4096]))
+    if not found or b"\0" in data[:1024]:
+        return _number(data, rng)
+    at = found[int(rng.integers(len(found)))]
+    return data[: at.start()] + TOKENS[int(rng.integers(len(TOKENS)))] + data[at.end() :]
+
+
 MUTATIONS: tuple[Callable[[bytes, np.random.Generator], bytes], ...] = (
-    _cut, _flip, _flip, _number, _number, _delete, _repeat, _garbage, _blank, _splice, _resum, _resum,
+    _cut, _flip, _flip, _number, _number, _delete, _repeat, _garbage, _blank, _splice, _resum, _resum, _token,
 )  # fmt: skip
 
 
@@ -138,6 +152,16 @@ def _looping_tiff() -> bytes:
     count = struct.unpack("<H", data[first : first + 2])[0]
     struct.pack_into("<I", data, first + 2 + 12 * count, first)
     return bytes(data)
+
+
+def intact() -> tuple[Case, ...]:
+    """The seeds as they are: no door may refuse them, or nothing behind it is tried."""
+    refused = ("photo/refused.gif", "photo/float.tif")
+    return tuple(
+        Case(seed, seed.partition("/")[0], f".{seed.rpartition('.')[2]}", data, "read")
+        for seed, data in all_seeds().items()
+        if seed not in refused
+    )
 
 
 @cache

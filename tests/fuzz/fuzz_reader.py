@@ -2,12 +2,14 @@
 
     python fuzz_reader.py FIRST COUNT     mutations by number
     python fuzz_reader.py corpus          the fixed corpus
+    python fuzz_reader.py intact          what the mutations are made of
 
 It prints "begin NAME" before and "end OUTCOME SECONDS" after each: when it dies or hangs, its parent knows of what.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -15,89 +17,27 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from fuzz_cases import Case, corpus, mutated
+from fuzz_cases import Case, corpus, intact, mutated
+from fuzz_doors import DOORS
 
 MEMORY = 6 * 2**30  # bytes of address space: a bomb must be refused, not swallowed
 
 
 def read(case: Case, folder: Path) -> str:
-    """Read the case with its reader; "read" or "refused", else a failure in words. Only our own errors are right."""
+    """Send the case through its door; "read" or "refused". Raises whatever the door does not promise."""
     path = folder / f"case{case.suffix}"
     path.write_bytes(case.data)
+    work = folder / "work"
+    work.mkdir()
     try:
-        return _READERS[case.kind](path, folder)
+        return DOORS[case.kind](path, work)
     finally:
-        left = [one.name for one in folder.iterdir() if one != path]
+        partial = [one.name for one in work.rglob("*") if "partial" in one.name or one.name.startswith(".tmp")]
         path.unlink(missing_ok=True)
-        if left:
-            raise AssertionError(f"left behind: {left}")
-
-
-def _photo(path: Path, folder: Path) -> str:
-    from likeness.photo import PhotoError, output_suffix, read_photo, write_photo
-    from likeness.train.pictures import Entry, read_picture
-
-    try:
-        read_picture(Entry(path.name, path, -1, path.stat().st_size))  # the training set's reader: 512x512 only
-    except ValueError as error:
-        _one_line(error)
-    try:
-        photo = read_photo(path)
-    except PhotoError as error:
-        _one_line(error)
-        return "refused"
-    target = folder / f"out{output_suffix(photo)}"
-    try:
-        write_photo(photo, target)
-        again = read_photo(target)
-        assert again.pixels.shape == photo.pixels.shape
-    finally:
-        target.unlink(missing_ok=True)
-    return "read"
-
-
-def _weights(path: Path, folder: Path) -> str:
-    from likeness.weights.checkpoint import read_checkpoint
-    from likeness.weights.errors import WeightsError
-
-    try:
-        read_checkpoint(path)
-    except WeightsError as error:
-        _one_line(error)
-        return "refused"
-    return "read"
-
-
-def _recipe(path: Path, folder: Path) -> str:
-    from likeness.train.recipe import load_recipe
-
-    try:
-        load_recipe(path)
-    except ValueError as error:
-        _one_line(error)
-        return "refused"
-    return "read"
-
-
-def _catalogue(path: Path, folder: Path) -> str:
-    from likeness.weights.catalogue import read_catalogue
-    from likeness.weights.errors import CatalogueError
-
-    try:
-        read_catalogue(path.read_bytes().decode("utf-8", "replace"))
-    except CatalogueError as error:
-        _one_line(error)
-        return "refused"
-    return "read"
-
-
-def _one_line(error: Exception) -> None:
-    text = str(error)
-    assert text, repr(error)
-    assert len(text.splitlines()) == 1, repr(text)
-
-
-_READERS = {"photo": _photo, "weights": _weights, "recipe": _recipe, "catalogue": _catalogue}
+        shutil.rmtree(work)
+        left = [one.name for one in folder.iterdir()]
+        if partial or left:
+            raise AssertionError(f"left behind: {partial + left}")
 
 
 def main(cases: Iterable[Case]) -> None:
@@ -122,8 +62,8 @@ def main(cases: Iterable[Case]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "corpus":
-        main(corpus())
+    if sys.argv[1] in ("corpus", "intact"):
+        main(corpus() if sys.argv[1] == "corpus" else intact())
     else:
         first, count = map(int, sys.argv[1:])
         main(mutated(number) for number in range(first, first + count))

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from fuzz_doors import DOORS
 
 import scenes
 
@@ -59,6 +61,13 @@ def run(*arguments: object) -> dict[str, str]:
 
 def failures(outcomes: dict[str, str]) -> dict[str, str]:
     return {name: outcome for name, outcome in outcomes.items() if outcome.startswith("FAILED")}
+
+
+def test_every_door_reads_what_is_intact() -> None:
+    outcomes = run("intact")
+    assert failures(outcomes) == {}
+    without = set() if find_spec("av") else {"video"}
+    assert {name.partition("/")[0] for name in outcomes} == set(DOORS) - without
 
 
 def test_what_is_known_to_hurt() -> None:

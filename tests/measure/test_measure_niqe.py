@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import io
 import os
 import pickle
+import sys
 import tarfile
 from functools import lru_cache
 from pathlib import Path
@@ -302,16 +302,20 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_matlab_file_without_scipy_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object) -> object:
-        if name.startswith("scipy"):
-            raise ImportError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(WeightsError, match=r"pip install 'likeness\[metrics\]'"):
         NiqeModel.read(tmp_path / "modelparameters.mat")
+
+
+def test_a_matlab_file_that_crashes_scipy_is_refused(tmp_path: Path) -> None:
+    """SciPy's reader dies of a signal when all is zero behind the first array's head; so must not we."""
+    scipy_io = pytest.importorskip("scipy.io", reason="needs scipy")
+    path = tmp_path / "modelparameters.mat"
+    scipy_io.savemat(path, {"mu_prisparam": np.ones((1, 36)), "cov_prisparam": np.eye(36)})
+    data = path.read_bytes()
+    path.write_bytes(data[:176] + bytes(len(data) - 176))
+    with pytest.raises(WeightsError, match="is not an intact MATLAB file"):
+        NiqeModel.read(path)
 
 
 def test_the_packaged_model() -> None:

@@ -189,3 +189,36 @@ def test_an_output_that_cannot_hold_it_says_so_first(plain: Path, tmp_path: Path
     with pytest.raises(VideoError, match="no such file"):
         run(tmp_path / "absent.mp4", tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def test_sound_whose_time_runs_back_is_left_out_and_reported(tmp_path: Path) -> None:
+    once = clips.write(tmp_path / "once.ts", [scenes.landscape(96, 128)] * 9, clips.times(9), container={})
+    source = tmp_path / "twice.ts"
+    source.write_bytes(once.read_bytes() * 2)
+    report = run(source, tmp_path / "out.mkv")
+    said = [problem for problem in report["problems"] if "sound" in problem]
+    assert said, report["problems"]
+    assert said[0].endswith("packets of its sound or subtitles are damaged and were left out")
+    assert len(clips.decoded(tmp_path / "out.mkv")) == 18
+    assert 0 < len(clips.sound_packets(tmp_path / "out.mkv")) < len(clips.sound_packets(source))
+
+
+def test_sound_of_a_codec_that_nobody_knows_is_left_out_with_a_note(plain: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    data = bytearray(plain.read_bytes().replace(b"mp4a", b"zzzz"))
+    kind = data.index(b"\x04\x80\x80\x80", data.index(b"esds")) + 5  # the number of its codec, in the descriptor
+    assert data[kind] == 0x40  # AAC
+    data[kind] = 0xFE
+    source.write_bytes(data)
+    report = run(source, output)
+    assert "a stream of audio was left out" in report["notes"]
+    assert clips.sound_packets(plain)
+    with av.open(str(output)) as made:
+        assert not made.streams.audio
+    assert len(clips.decoded(output)) == 9
+
+
+def test_mpeg4_says_when_it_cannot_hold_the_times(tmp_path: Path) -> None:
+    source = clips.write(tmp_path / "in.ts", [scenes.landscape(96, 128)] * 3, clips.times(3), container={})
+    with pytest.raises(VideoError, match=r"mpeg4 cannot hold its times \(1/90000 s\); use --codec libx264"):
+        run(source, tmp_path / "out.mkv", codec="mpeg4")

@@ -11,7 +11,6 @@ model: ``NiqeModel.read`` of BasicSR's ``niqe_pris_params.npz`` or the authors' 
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from likeness.measure.matlab import read_matlab
 from likeness.photo.atomic import atomic_path
 from likeness.weights.errors import WeightsError
 
@@ -90,7 +90,7 @@ class NiqeModel:
         The last needs scipy. Nothing is unpickled. Raises WeightsError, one line, for another or a damaged file.
         """
         path = Path(path)
-        held = _read_mat(path) if path.suffix == ".mat" else _read_npz(path)
+        held = read_matlab(path) if path.suffix == ".mat" else _read_npz(path)
         found = {}
         for what, names in _KEYS.items():
             if (name := next((name for name in names if name in held), None)) is None:
@@ -279,6 +279,8 @@ def _shapes() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
+    from likeness.weights.unpickle import DAMAGED
+
     try:
         held = np.load(path, allow_pickle=False)
         if isinstance(held, np.ndarray):  # an .npy
@@ -287,20 +289,5 @@ def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
             return {name: held[name] for name in held.files}
     except FileNotFoundError as error:
         raise WeightsError(f"the NIQE model {path} is not there") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, *DAMAGED) as error:
         raise WeightsError(f"{path} is not an intact .npz file without pickles") from error
-
-
-def _read_mat(path: Path) -> Mapping[str, np.ndarray]:
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise WeightsError(f"{path}: MATLAB files need scipy (pip install 'likeness[metrics]')") from error
-    try:
-        held = loadmat(path, appendmat=False)
-    except FileNotFoundError as error:
-        raise WeightsError(f"the NIQE model {path} is not there") from error
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise WeightsError(f"{path} is not an intact MATLAB file of version 7.2 or older") from error
-    return {name: value for name, value in held.items() if isinstance(value, np.ndarray)}

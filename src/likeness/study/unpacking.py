@@ -7,13 +7,18 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from likeness.study.datasets import DatasetError
 
+T = TypeVar("T")
+
 EXPANSION = 20  # times the size of the archive: pictures hardly compress, a bomb does
 SMALLEST_CAP = 1 << 20  # bytes
+_BROKEN = "is not an archive that can be unpacked"
 
 
 def unpack(archive: Path, folder: Path, suffix: str, cap: int | None = None) -> None:
@@ -27,8 +32,12 @@ def unpack(archive: Path, folder: Path, suffix: str, cap: int | None = None) -> 
     budget = _Budget(archive, cap if cap is not None else max(SMALLEST_CAP, EXPANSION * archive.stat().st_size))
     try:
         (_unzip if suffix == ".zip" else _untar)(archive, folder, budget)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"{archive.name} is not an archive that can be unpacked: {error}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise DatasetError(f"{archive.name} {_BROKEN}: {error}") from error  # a decompressor's
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
+        raise DatasetError(f"{archive.name} {_BROKEN}: {error}") from error
 
 
 class _Budget:
@@ -57,14 +66,21 @@ class _Budget:
 
 
 def _unzip(archive: Path, folder: Path, budget: _Budget) -> None:
-    with zipfile.ZipFile(archive) as packed:
+    with _opened(lambda: zipfile.ZipFile(archive)) as packed:
         for member in packed.infolist():
             if member.is_dir():
                 continue
             kind = stat.S_IFMT(member.external_attr >> 16)
             budget.admit(member.filename, kind in (0, stat.S_IFREG) and not member.flag_bits & 1, 0)
-            with packed.open(member) as source:
+            with _opened(lambda one=member: packed.open(one)) as source:  # type: ignore[misc]
                 _copy(source, folder / member.filename, budget)  # counted as it comes: what it declares may be a lie
+
+
+def _opened(open_it: Callable[[], T]) -> T:
+    try:
+        return open_it()
+    except (OSError, ValueError) as error:  # zipfile looks for something before the file's beginning
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _untar(archive: Path, folder: Path, budget: _Budget) -> None:

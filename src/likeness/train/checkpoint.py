@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import nn
 from likeness.photo import atomic_path
 from likeness.weights.load import WeightsError, fill_strict, save_clean, save_half
 from likeness.weights.trained import AVERAGED, TRAINING
+from likeness.weights.unpickle import DAMAGED
 
 LAST = "last.ckpt"
 
@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise WeightsError(f"checkpoint {path} is not there") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise WeightsError(f"{path} is not an intact checkpoint of likeness train") from error
     if not isinstance(state, dict) or not state.keys() >= TRAINING:
         raise WeightsError(f"{path} is not a checkpoint of likeness train")

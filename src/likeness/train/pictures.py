@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from likeness.photo.errors import one_line, shown
 from likeness.photo.guard import quiet_pillow
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -33,7 +34,7 @@ class Entry:
 def find_pictures(sources: Sequence[str]) -> list[Entry]:
     """All pictures of tar shards, folders (recursive) and globs, in a stable order.
 
-    Raises FileNotFoundError for a source that is not there or holds no picture.
+    Raises FileNotFoundError for a source that is not there or holds no picture, ValueError for a damaged shard.
     """
     entries: list[Entry] = []
     for source in sources:
@@ -54,8 +55,11 @@ def _entries(path: Path) -> list[Entry]:
         files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         return [Entry(p.name, p, -1, p.stat().st_size) for p in files]
     if path.suffix == ".tar":
-        with tarfile.open(path) as tar:
-            members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
+        try:
+            with tarfile.open(path) as tar:
+                members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
+        except tarfile.TarError as error:
+            raise ValueError(f"{shown(path)} is no tar shard, or it is damaged: {one_line(str(error))}") from error
         return [Entry(Path(m.name).name, path, m.offset_data, m.size) for m in members]
     return [Entry(path.name, path, -1, path.stat().st_size)]
 

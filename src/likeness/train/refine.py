@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -153,11 +152,7 @@ def _plan(sources: Sequence[str], output: Path) -> list[_Item]:
         raise ValueError(f"{output} is a file, not a folder: choose another output folder")
     found: dict[tuple[Path, int], Entry] = {}
     for source in sources:
-        try:
-            entries = find_pictures([source])
-        except tarfile.TarError as error:
-            raise ValueError(f"{shown(source)} is no tar shard, or it is damaged: {one_line(str(error))}") from error
-        for entry in entries:
+        for entry in find_pictures([source]):
             if entry.path.resolve().is_relative_to(output.resolve()):
                 raise ValueError(f"{output} lies in {shown(source)}: choose an output folder outside of the sources")
             found.setdefault((entry.path.resolve(), entry.offset), entry)

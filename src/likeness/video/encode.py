@@ -18,6 +18,7 @@ from likeness.video.read import Clip, Frame
 from likeness.video.settings import CODECS
 
 _THREADS = 4
+_MPEG4_TICKS = 65_535  # a second, at most: the standard counts them in 16 bits
 _LAYOUTS = {  # what an encoder takes beside yuv420p
     "libx264": ("yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le"),
     "libx265": ("yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray", "gray10le"),
@@ -50,6 +51,8 @@ def check_encoder(codec: str, clip: Clip) -> None:
         raise VideoError(f"this PyAV cannot encode with {codec}; use --codec {' or '.join(there) or '(none is there)'}")
     if clip.layout != "yuv420p" and clip.layout not in _LAYOUTS[codec]:
         raise VideoError(f"{clip.path}: {codec} cannot hold its pixels ({clip.layout}); use --codec libx264")
+    if codec == "mpeg4" and clip.time_base.denominator > _MPEG4_TICKS:
+        raise VideoError(f"{clip.path}: {codec} cannot hold its times ({clip.time_base} s); use --codec libx264")
 
 
 def set_up(context: Any, clip: Clip, codec: str, crf: int) -> None:

@@ -103,11 +103,16 @@ def probe(path: Path) -> Clip:
             size = f"{context.width}x{context.height}"
             raise VideoError(f"{path}: frames of {size} pixels are more than the limit of {MAX_PIXELS:,}")
         first = _first(av, container, stream, path)
-        dropped = [s.type for s in container.streams if s.type not in ("video", "audio", "subtitle")]
+        dropped = [s.type for s in container.streams if s.type != "video" and not is_copied(s)]
         dropped += ["video"] * (len(container.streams.video) - 1)
-        notes = [f"a {kind} stream was left out" for kind in dropped]
+        notes = [f"a stream of {kind} was left out" for kind in dropped]
         frames, counted = _count(container, stream)
         return _clip(path, stream, first, frames, counted, notes)
+
+
+def is_copied(stream: Any) -> bool:
+    """Whether a stream goes into the output as it is: sound and subtitles, of a codec that PyAV knows."""
+    return stream.type in ("audio", "subtitle") and stream.codec_context is not None
 
 
 def _is_cover(av: Any, stream: Any) -> bool:

@@ -166,13 +166,15 @@ def _make(
         segment += 1
         if count < video.segment:
             break
-    joined = work.folder / f"joined{output.suffix}"
-    with atomic_path(joined) as partial:
-        sound_end = write_video(partial, output.suffix, clip, video, work, segment)
-    written = sha256(joined)
+    whole = work.folder / f"joined{output.suffix}"
+    with atomic_path(whole) as partial:
+        copied = write_video(partial, output.suffix, clip, video, work, segment)
+    written = sha256(whole)
     work.intend(written)
-    joined.replace(output)
-    problems = [*health.problems, *_cut_short(clip, float(end * clip.time_base), sound_end)]
+    whole.replace(output)
+    problems = [*health.problems, *_cut_short(clip, float(end * clip.time_base), copied.end)]
+    if copied.lost:
+        problems.append(f"{copied.lost} packets of its sound or subtitles are damaged and were left out")
     notes = [*clip.notes]
     if health.retimed:
         notes.append(f"the times of {health.retimed} frames did not grow and were mended")

@@ -6,13 +6,14 @@ import heapq
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from likeness.video.encode import Packet, set_up
 from likeness.video.errors import VideoError, need_av
-from likeness.video.read import Clip, open_video
+from likeness.video.read import Clip, is_copied, open_video
 from likeness.video.settings import SUFFIXES, VideoSettings
 from likeness.video.work import Work
 
@@ -40,12 +41,20 @@ def check_output(clip: Clip, output: Path, settings: VideoSettings) -> None:
                 raise VideoError(f"{output}: a {output.suffix} file cannot hold {kind}; write a .mkv") from error
 
 
-def write_video(target_path: Path, suffix: str, clip: Clip, settings: VideoSettings, work: Work, count: int) -> float:
+@dataclass(frozen=True)
+class Joined:
+    """Of sound, and what else is copied: the time in seconds at which it ends (0 without), and how many packets are
+    damaged and were left out."""
+
+    end: float
+    lost: int
+
+
+def write_video(target_path: Path, suffix: str, clip: Clip, settings: VideoSettings, work: Work, count: int) -> Joined:
     """Join the ``count`` segments of ``work`` and the input's other streams into ``target_path``, without encoding.
 
-    Memory is constant.
-    Returns the time in seconds at which the sound (or what else there is) ends, 0 without. Raises OSError, and
-    RuntimeError when the encoder's headers are not those of the segments, which would be a mistake of ours.
+    Memory is constant. Raises OSError, and RuntimeError when the encoder's headers are not those of the segments, which
+    would be a mistake of ours.
     """
     av = need_av()
     with open_video(clip.path) as source, _container(av, str(target_path), suffix, clip) as target:
@@ -59,14 +68,21 @@ def write_video(target_path: Path, suffix: str, clip: Clip, settings: VideoSetti
         target.start_encoding()
         if bytes(video.codec_context.extradata or b"") != work.headers():
             raise RuntimeError("the segments were encoded in another way than the output says")
-        end = 0.0
+        end, lost = 0.0, 0
         depth = reordering(work.times(count))
         pictures = _pictures(av, clip, work.segments(count), depth, video)
         for seconds, _, _, packet in heapq.merge(pictures, _copied(av, source, clip, others), key=lambda row: row[:3]):
-            if packet.stream is not video:
-                end = max(end, seconds + float((packet.duration or 0) * packet.time_base))
-            target.mux(packet)
-    return end
+            if packet.stream is video:
+                target.mux(packet)
+                continue
+            length = float((packet.duration or 0) * packet.time_base)
+            try:
+                target.mux(packet)
+            except (av.error.InvalidDataError, av.error.ArgumentError):  # no frame of its codec, or its time runs back
+                lost += 1
+            else:
+                end = max(end, seconds + length)
+    return Joined(end, lost)
 
 
 def _container(av: Any, file: Any, suffix: str, clip: Clip) -> Any:
@@ -90,7 +106,7 @@ def _video(target: Any, clip: Clip, settings: VideoSettings) -> Any:
 
 
 def _others(source: Any, clip: Clip) -> list[Any]:
-    return [s for s in source.streams if s.type in ("audio", "subtitle") and s.index != clip.stream]
+    return [s for s in source.streams if is_copied(s) and s.index != clip.stream]
 
 
 def _pictures(av: Any, clip: Clip, segments: Iterable[list[Packet]], depth: int, stream: Any) -> Iterator[_Timed]:

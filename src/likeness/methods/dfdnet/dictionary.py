@@ -84,13 +84,14 @@ def read_dictionary(folder: Path, width: int = 64) -> Dictionary:
     The files are read without running code (``allow_pickle=False``); their first axis is the number of entries.
     """
     from likeness.weights.load import WeightsError
+    from likeness.weights.unpickle import DAMAGED
 
     entries = {}
     for path, (size, part) in zip(dictionary_files(folder), product(SCALES, PARTS), strict=True):
         channels, side = width * min(SIZE // size, 8), entry_side(part, size)
         try:
             array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, *DAMAGED) as error:
             raise WeightsError(f"cannot read the dictionary {path}: {error}") from error
         numbers = channels * side * side
         if array.ndim < 2 or len(array) == 0 or array[0].size != numbers:

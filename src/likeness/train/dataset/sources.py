@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -52,11 +51,7 @@ def list_pictures(sources: Sequence[str | Path]) -> list[Picture]:
         if (here / MANIFEST).is_file() and (here / SET).is_dir():
             records = read_manifest(here)
             here = here / SET
-        try:
-            entries = find_pictures([str(here)])
-        except tarfile.TarError as error:
-            raise ValueError(f"{shown(here)} is no tar shard, or it is damaged: {one_line(str(error))}") from error
-        for entry in entries:
+        for entry in find_pictures([str(here)]):
             name = entry.path.relative_to(here) if entry.offset < 0 and here.is_dir() else Path(entry.name)
             if any(part.startswith(".") for part in name.parts) or FOLDER in name.parts:
                 continue  # hidden: the memory of a step
