@@ -92,5 +92,7 @@ def test_twenty_thousand_mutations() -> None:
         outcomes.update(run(first, 2_000))
     counts = {kind: list(outcomes.values()).count(kind) for kind in ("read", "refused")}
     print(f"{len(outcomes)} files, {counts}, {time.monotonic() - began:.0f} s")
+    for name, outcome in failures(outcomes).items():
+        print(f"{name}: {outcome}")
     assert len(outcomes) == 20_000
     assert failures(outcomes) == {}

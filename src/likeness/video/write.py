@@ -78,7 +78,9 @@ def write_video(target_path: Path, suffix: str, clip: Clip, settings: VideoSetti
             length = float((packet.duration or 0) * packet.time_base)
             try:
                 target.mux(packet)
-            except (av.error.InvalidDataError, av.error.ArgumentError):  # no frame of its codec, or its time runs back
+            except (OSError, MemoryError):
+                raise
+            except av.FFmpegError:  # it is no frame of its codec, or its time runs back
                 lost += 1
             else:
                 end = max(end, seconds + length)

@@ -13,6 +13,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import torch
@@ -33,10 +34,12 @@ DAMAGED = (
     AttributeError,
     AssertionError,
     ArithmeticError,
+    SyntaxError,
+    TokenError,
     RuntimeError,  # RecursionError and what torch says of a broken archive
     MemoryError,
 )
-"""What reading a damaged file may raise, here and in ``torch.load``."""
+"""What reading a damaged file may raise, here, in ``torch.load`` and in ``numpy.load``."""
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the older format begins with it, pickled
 
