@@ -56,7 +56,7 @@ def _entries(path: Path) -> list[Entry]:
         return [Entry(p.name, p, -1, p.stat().st_size) for p in files]
     if path.suffix == ".tar":
         try:
-            with tarfile.open(path) as tar:
+            with tarfile.open(path, "r:") as tar:  # not compressed: pictures are found by their offset
                 members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in SUFFIXES]
         except tarfile.TarError as error:
             raise ValueError(f"{shown(path)} is no tar shard, or it is damaged: {one_line(str(error))}") from error
