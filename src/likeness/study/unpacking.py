@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
@@ -66,13 +67,13 @@ class _Budget:
 
 
 def _unzip(archive: Path, folder: Path, budget: _Budget) -> None:
-    with _opened(lambda: zipfile.ZipFile(archive)) as packed:
+    with _opened(partial(zipfile.ZipFile, archive)) as packed:
         for member in packed.infolist():
             if member.is_dir():
                 continue
             kind = stat.S_IFMT(member.external_attr >> 16)
             budget.admit(member.filename, kind in (0, stat.S_IFREG) and not member.flag_bits & 1, 0)
-            with _opened(lambda one=member: packed.open(one)) as source:  # type: ignore[misc]
+            with _opened(partial(packed.open, member)) as source:
                 _copy(source, folder / member.filename, budget)  # counted as it comes: what it declares may be a lie
 
 
