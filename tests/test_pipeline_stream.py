@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -97,8 +99,6 @@ def test_memory_does_not_grow_with_the_number_of_photos(batch: int) -> None:
 
 def test_a_slow_writer_holds_the_others_back() -> None:
     """Photos waiting to be written count as well."""
-    import time
-
     alive: set[int] = set()
     most = 0
 
@@ -160,6 +160,43 @@ def test_results_come_in_the_order_of_the_jobs(batch: int) -> None:
     assert [len(f.result.faces) for f in found] == counts
     assert all(face.status == "restored" for f in found for face in f.result.faces)
     assert [f.result.status for f in found] == ["restored" if count else "kept" for count in counts]
+
+
+class Together(Boxes):
+    """Finds faces in a photo only while another thread looks at another photo, if one comes in time."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2)
+
+    def detect(self, pixels: np.ndarray) -> list[Face]:
+        self.barrier.wait(timeout=5)
+        if pixels[0, 0, 0] == 2:  # the earlier of the two is done last
+            time.sleep(0.05)
+        return super().detect(pixels)
+
+
+def test_two_photos_are_prepared_at_once_and_come_in_order() -> None:
+    made = session_of_groups()
+    made.detector, made.readers = Together(), 2
+    found = list(stream(made, [(str(i), with_faces(2 - i % 2)) for i in range(8)], keep))
+    assert [f.result.input for f in found] == [str(i) for i in range(8)]
+    assert [len(f.result.faces) for f in found] == [2, 1] * 4
+
+
+def test_readers_are_one_unless_the_detector_leaves_cores_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    threads = torch.get_num_threads()
+    assert Session(Settings(), scenes.Pattern()).readers == min(4, threads)
+    assert session().readers == 1  # aligned faces: nothing to find
+    monkeypatch.setattr(pipeline.parts, "find_detector", lambda name, device: Boxes())
+    assert Session(Settings(), scenes.Pattern()).readers == 1
+    torch.set_num_threads(1)
+    try:
+        monkeypatch.undo()
+        assert Session(Settings(), scenes.Pattern()).readers == 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_faces_of_several_photos_share_a_batch() -> None:

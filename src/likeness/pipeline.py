@@ -2,8 +2,9 @@
 
 ``Session`` holds what is loaded once (detector, method, recogniser); ``prepare`` turns a photo into crops, ``restore``
 sends a batch through the method, ``settle`` gathers the evidence for a face and pastes it back, and ``finish`` ends
-the photo. ``stream`` runs them for many photos: decoding and detecting, restoring, and pasting and encoding overlap on
-three threads, faces of several photos share a batch, and at most a few photos are in memory.
+the photo. ``stream`` runs them for many photos: decoding and detecting (on several threads, since dlib's detector takes
+longer than our network), restoring, and pasting and encoding overlap, faces of several photos share a batch, and at
+most a few photos are in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from likeness.backends.choose import BACKENDS
 from likeness.conditions import Condition, Given, find_conditions
 from likeness.faces import (
     Detector,
+    DlibDetector,
     Face,
     MaskSource,
     Recognizer,
@@ -44,6 +46,7 @@ from likeness.work import FaceWork, Finished, PhotoWork
 
 # how torch's allocators, oneDNN and C++ say it
 _NO_MEMORY = ("out of memory", "not enough memory", "can't allocate", "could not create a primitive", "bad_alloc")
+READERS = 4  # threads that decode and find faces, at most
 MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestly
 
 
@@ -115,6 +118,15 @@ class Session:
         self.fallback = self._load_fallback(s)
         if self.conditions or self.restorer.card.kind == "optimisation":
             self.batch = 1  # a face with bad ones fails alone; padding would be searched for, too
+        self.readers = self._count_readers()
+
+    def _count_readers(self) -> int:
+        """How many photos ``stream`` prepares at once: neural detectors have the cores to themselves, and what finds
+        the conditions is for one thread."""
+        import torch
+
+        several = isinstance(self.detector, DlibDetector) and not self.conditions
+        return min(READERS, torch.get_num_threads()) if several else 1
 
     def _load_fallback(self, s: Settings) -> Restorer | None:
         if s.fallback is None:
@@ -403,10 +415,10 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]
     """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
 
     ``write`` runs on a thread of its own, one call at a time, which pastes each face as soon as it is restored. At most
-    ``session.batch`` + 5 photos are held. Without ``keep`` the faces' pictures go when they are pasted, and ``write``
-    gets none in ``restored``.
+    ``session.batch + session.readers`` + 4 photos are held. Without ``keep`` the faces' pictures go when they are
+    pasted, and ``write`` gets none in ``restored``.
     """
-    ahead = session.batch + 2
+    ahead = session.batch + 1 + session.readers
     source = iter(jobs)
     reading: deque[Future[PhotoWork]] = deque()
     waiting: deque[PhotoWork] = deque()  # prepared, some of their faces not restored yet
@@ -414,7 +426,7 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]
     settling: deque[Future[None]] = deque()
     writing: deque[Future[T]] = deque()
 
-    with ThreadPoolExecutor(1, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
+    with ThreadPoolExecutor(session.readers, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
 
         def finish(work: PhotoWork) -> T:
             return write(session.finish(work, keep))

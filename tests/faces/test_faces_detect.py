@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -54,6 +55,19 @@ def test_smallest_face(place: Callable, detector: DlibDetector) -> None:
     photo, _ = place(400, 300, 0.5, 0, (200, 150))
     assert len(detector.detect(photo)) == 1
     assert DlibDetector(upsample=0).detect(photo) == []
+
+
+def test_threads_that_share_a_detector_find_what_one_finds(place: Callable, detector: DlibDetector) -> None:
+    """The photos differ, so mixing them up would show; it keeps no more of dlib's than were at work at once."""
+    photos = [place(420, 320, 0.6 + 0.1 * i, 3 * i - 9, (210, 160))[0] for i in range(6)] * 3
+    alone = [detector.detect(photo) for photo in photos]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(detector.detect, photos))
+    assert [len(faces) for faces in alone] == [1] * len(photos)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one[0].landmarks, other[0].landmarks)
+        assert one[0].score == other[0].score
+    assert 1 <= len(detector._idle) <= 3
 
 
 def test_no_face_in_noise_or_in_a_landscape(detector: DlibDetector) -> None:

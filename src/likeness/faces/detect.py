@@ -44,7 +44,8 @@ class DlibDetector:
     square. score_threshold: dlib's detection score; clear faces score 1 to 3, blurred ones 0 to 1. Weak
     candidates (below 0.5) are looked at again in their aligned crop and dropped if dlib sees too little of a
     face there. Faces turned by more than about 30 degrees, in plane or to the side, are mostly missed.
-    Not thread-safe: one object per thread. Source: D. King, "Max-Margin Object Detection", 2015, and V.
+    Thread-safe: dlib's own detector is not, so each call borrows one that no other call holds, and as many are made as
+    are needed at once. Source: D. King, "Max-Margin Object Detection", 2015, and V.
     Kazemi and J. Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014,
     in dlib. Raises ValueError for upsample < 0 or max_side < 80, FileNotFoundError if the landmark model is
     absent.
@@ -55,9 +56,7 @@ class DlibDetector:
     def __init__(self, upsample: int = 1, score_threshold: float = 0.0, max_side: int = 1600) -> None:
         if upsample < 0 or max_side < _DLIB_WINDOW:
             raise ValueError(f"need upsample >= 0, max_side >= {_DLIB_WINDOW}; got {upsample}, {max_side}")
-        import dlib
-
-        self._find: Any = dlib.get_frontal_face_detector()
+        self._idle: list[Any] = []  # dlib's detectors that no thread holds; list.append and list.pop are atomic
         self._points = FivePoints()
         self._upsample = upsample
         self._score_threshold = score_threshold
@@ -84,12 +83,25 @@ class DlibDetector:
         factor = min(1.0, self._max_side / max(height, width))
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if factor < 1.0 else pixels
-        boxes, scores, _ = self._find.run(np.ascontiguousarray(small), self._upsample, self._score_threshold)
+        boxes, scores, _ = self._run(small, self._upsample, self._score_threshold)
         back = np.array([width / size[0], height / size[1]])
         return [
             (np.array([[box.left(), box.top()], [box.right() + 1, box.bottom() + 1]]) * back, float(score))
             for box, score in zip(boxes, scores, strict=True)
         ]
+
+    def _run(self, pixels: np.ndarray, upsample: int, threshold: float) -> Any:
+        """dlib's boxes, scores and sub-detectors, by a detector that this thread has for the time."""
+        import dlib
+
+        try:
+            find = self._idle.pop()
+        except IndexError:
+            find = dlib.get_frontal_face_detector()
+        try:
+            return find.run(np.ascontiguousarray(pixels), upsample, threshold)
+        finally:
+            self._idle.append(find)
 
     def _align(self, pixels: np.ndarray, corners: np.ndarray, score: float) -> Face:
         """Landmarks of one candidate, predicted where the picture is scaled so that its box is DLIB_BOX.
@@ -104,7 +116,7 @@ class DlibDetector:
     def _confirmed(self, pixels: np.ndarray, face: Face) -> bool:
         """Whether dlib sees a face, upright and well sized, where the aligned crop should have it."""
         crop = np.rint(crop_face(pixels, face.transform, _LOOK_SIZE) * 255.0).astype(np.uint8)
-        boxes, _, _ = self._find.run(crop, 0, _BOTH - face.score)
+        boxes, _, _ = self._run(crop, 0, _BOTH - face.score)
         x0, y0, x1, y1 = (value * _LOOK_SIZE / CROP_SIZE for value in DLIB_BOX)
         return any(
             _overlap((box.left(), box.top(), box.right() + 1, box.bottom() + 1), (x0, y0, x1, y1)) > _SAME_FACE
