@@ -36,6 +36,7 @@ from likeness.faces import (
     replace_pixels,
     select_faces,
 )
+from likeness.heap import trim
 from likeness.methods import OptionError, Restorer, card
 from likeness.methods import load as load_method
 from likeness.methods.resolve import named
@@ -429,7 +430,10 @@ def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T]
     with ThreadPoolExecutor(session.readers, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
 
         def finish(work: PhotoWork) -> T:
-            return write(session.finish(work, keep))
+            try:
+                return write(session.finish(work, keep))
+            finally:
+                trim()
 
         def read_ahead() -> None:
             while len(reading) + len(waiting) < ahead:
