@@ -25,7 +25,7 @@ from networks import fill, lay_out
 from likeness.compute import pick_device, pick_precision
 from likeness.methods import METHODS, load
 from likeness.methods.one_pass import OnePassRestorer
-from likeness.transfer import Transfer
+from likeness.pipeline.transfer import Transfer
 
 RESULTS = Path(__file__).parent / "results"
 PUBLISHED = ("gfpgan", "codeformer", "restoreformer", "restoreformer++", "vqfr", "gpen", "psfrgan", "hifacegan")

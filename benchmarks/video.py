@@ -25,6 +25,7 @@ import skimage.data
 from likeness.faces import crop_face, paste_face
 from likeness.faces.geometry import apply_transform, compose, invert_transform
 from likeness.pipeline import Session, Settings
+from likeness.pipeline.work import FaceWork
 from likeness.video import VideoSettings
 from likeness.video.flicker import difference
 from likeness.video.plan import Course, make_plan
@@ -33,7 +34,6 @@ from likeness.video.restore import MEASURED
 from likeness.video.run import restore_video
 from likeness.video.scan import scan_video
 from likeness.video.smooth import blend, fitted, gate
-from likeness.work import FaceWork
 
 SIZE = (480, 360)
 BLUR, NOISE, CRF = 2.7, 5.0, 23  # dlib then loses the face in a sixth of the frames

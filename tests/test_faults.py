@@ -196,7 +196,7 @@ import json, resource, sys
 import numpy as np, torch
 from likeness.methods import load
 from likeness.pipeline import Session, Settings
-from likeness.work import FaceWork
+from likeness.pipeline.work import FaceWork
 from likeness.faces import Face
 
 restorer = load("likeness", device="cpu", precision="fp32", backend="torch")

@@ -28,7 +28,7 @@ class Stranger:
 
 @pytest.fixture(autouse=True)
 def _no_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "load_recognizer", lambda name: Stranger())
+    monkeypatch.setattr(pipeline.session, "load_recognizer", lambda name: Stranger())
 
 
 def small(number: int, side: int = 32) -> bytes:

@@ -17,7 +17,7 @@ from likeness.pipeline import Session, Settings, stream
 HOLES = """
 import threading
 from pathlib import Path
-from likeness.heap import trim
+from likeness.pipeline.heap import trim
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -47,7 +47,7 @@ def test_holes_in_the_heap_of_a_thread_are_given_back() -> None:
 
 def test_every_photo_is_followed_by_it_also_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
-    monkeypatch.setattr(pipeline, "trim", lambda: done.append(1))
+    monkeypatch.setattr(pipeline.streaming, "trim", lambda: done.append(1))
     session = Session(Settings(aligned=True), scenes.Pattern())
     square, wide = (Photo.from_array(np.full((16, width, 3), 90, np.uint8)) for width in (16, 20))
     found = stream(session, [("a", square), ("b", wide), ("c", square)], lambda finished: finished.result.status)

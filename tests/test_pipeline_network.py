@@ -10,7 +10,7 @@ import scenes
 from likeness.measure import psnr
 from likeness.photo import Photo
 from likeness.pipeline import Session, Settings, restore_photo
-from likeness.work import FaceWork
+from likeness.pipeline.work import FaceWork
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from likeness import pipeline
 from likeness.faces import Face
 from likeness.photo import Photo
 from likeness.pipeline import Session, Settings, restore_photo, stream
+from likeness.pipeline.work import FaceWork, Finished
 from likeness.results import FaceResult
-from likeness.work import FaceWork, Finished
 
 
 class Stranger:
@@ -49,7 +49,7 @@ class Boxes:
 
 @pytest.fixture(autouse=True)
 def _no_recognizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "load_recognizer", lambda name: Stranger())
+    monkeypatch.setattr(pipeline.session, "load_recognizer", lambda name: Stranger())
 
 
 def session(restorer: Any = None, **settings: Any) -> Session:
@@ -189,7 +189,7 @@ def test_readers_are_one_unless_the_detector_leaves_cores_idle(monkeypatch: pyte
     threads = torch.get_num_threads()
     assert Session(Settings(), scenes.Pattern()).readers == min(4, threads)
     assert session().readers == 1  # aligned faces: nothing to find
-    monkeypatch.setattr(pipeline.parts, "find_detector", lambda name, device: Boxes())
+    monkeypatch.setattr(pipeline.session.parts, "find_detector", lambda name, device: Boxes())
     assert Session(Settings(), scenes.Pattern()).readers == 1
     torch.set_num_threads(1)
     try:

@@ -31,7 +31,7 @@ class Stranger:
 
 @pytest.fixture(autouse=True)
 def _no_recognizer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(pipeline, "load_recognizer", lambda name: Stranger())
+    monkeypatch.setattr(pipeline.session, "load_recognizer", lambda name: Stranger())
     api._session.cache_clear()
     yield
     api._session.cache_clear()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from likeness.transfer import Transfer
+from likeness.pipeline.transfer import Transfer
 
 BATCH = torch.arange(48.0).reshape(1, 4, 4, 3).permute(0, 3, 1, 2)
 

@@ -30,8 +30,8 @@ from likeness.photo import (
     write_photo,
 )
 from likeness.pipeline import Session, Settings, spread, stream
+from likeness.pipeline.work import Finished
 from likeness.results import PhotoResult, Report
-from likeness.work import Finished
 
 Facts = dict[str, str] | None  # what is said of a picture, see `provenance`
 UNCERTAINTY_WHITE = 0.1  # the standard deviation (of [0, 1]) that is drawn brightest

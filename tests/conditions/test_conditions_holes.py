@@ -13,7 +13,7 @@ from likeness.conditions.holes import Holes
 from likeness.methods import MethodCard, OptionError
 from likeness.photo import Photo, PhotoError
 from likeness.pipeline import Session, Settings, restore_photo
-from likeness.work import Finished
+from likeness.pipeline.work import Finished
 
 
 class Filler(scenes.Pattern):

@@ -27,7 +27,7 @@ def cluster() -> Iterator[None]:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(scenes.TESTS), str(HERE), os.environ.get("PYTHONPATH", "")]))
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setattr(pipeline, "load_recognizer", lambda name: quick.Stranger())
+        patch.setattr(pipeline.session, "load_recognizer", lambda name: quick.Stranger())
         patch.setitem(methods.METHODS, "quick", "quick")
         patch.setitem(methods.METHODS, "mortal", "mortal")
         ray.init(

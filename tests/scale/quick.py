@@ -26,5 +26,5 @@ class Stranger:
 
 def load(device: Any, dtype: Any, weights: Path | None = None) -> scenes.Pattern:
     """What ``likeness.methods.load`` calls. The tests' own process gets its recogniser back from monkeypatch."""
-    pipeline.load_recognizer = lambda name: Stranger()  # type: ignore[assignment]
+    pipeline.session.load_recognizer = lambda name: Stranger()  # type: ignore[assignment]
     return scenes.load(device, dtype, weights)

@@ -47,7 +47,7 @@ class Far:
 @pytest.fixture
 def far(tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> Far:
     """A photo that is not restored yet."""
-    monkeypatch.setattr(pipeline, "load_recognizer", lambda name: Stranger())
+    monkeypatch.setattr(pipeline.session, "load_recognizer", lambda name: Stranger())
     return Far(tmp_path)
 
 

@@ -77,7 +77,7 @@ def planted(tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch) -> Pa
         return painter
 
     monkeypatch.setattr(scenes, "load", load)
-    for module in (pipeline, parts):
+    for module in (pipeline.session, parts):
         monkeypatch.setattr(module, "load_recognizer", lambda name: Colours(), raising=False)
     rng, data = np.random.default_rng(0), tmp_path / "data"
     for person in range(PEOPLE):

@@ -16,8 +16,8 @@ from likeness.faces import identity_distance
 from likeness.measure import psnr
 from likeness.photo import find_photos
 from likeness.pipeline import Session
+from likeness.pipeline.work import FaceWork
 from likeness.study.statistics import Estimate, bootstrap
-from likeness.work import FaceWork
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ from likeness.photo import (
 )
 from likeness.photo.errors import DECODER_ERRORS, one_line, shown
 from likeness.pipeline import Session, Settings
+from likeness.pipeline.work import FaceWork
 from likeness.train.pictures import SIDE, Entry, find_pictures, read_picture
-from likeness.work import FaceWork
 
 if TYPE_CHECKING:
     from likeness.measure.niqe import NiqeModel

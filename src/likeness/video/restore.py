@@ -10,6 +10,7 @@ import numpy as np
 
 from likeness.faces import crop_face, identity_distance, paste_face
 from likeness.pipeline import Session
+from likeness.pipeline.work import FaceWork
 from likeness.video import flicker
 from likeness.video.colour import add_change
 from likeness.video.flicker import Flicker
@@ -17,7 +18,6 @@ from likeness.video.plan import Course
 from likeness.video.read import Clip, Frame
 from likeness.video.settings import VideoSettings
 from likeness.video.smooth import blend, fitted, gate
-from likeness.work import FaceWork
 
 JUDGE_EVERY = 5  # frames of a track between two looks at its identity, which cost as much as detecting
 MEASURED = 256  # side of the crops in which flicker is measured

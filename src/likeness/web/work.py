@@ -27,13 +27,13 @@ from likeness.photo import (
     write_photo,
 )
 from likeness.pipeline import Session, spread
+from likeness.pipeline.work import Finished
 from likeness.results import FaceResult
 from likeness.web.ask import Ask, Wanted
 from likeness.web.jobs import Job
 from likeness.web.refusal import Refused
 from likeness.web.uploads import Upload
 from likeness.web.words import in_words
-from likeness.work import Finished
 
 VIEW_QUALITY = 95  # of the pictures that browsers show
 

@@ -1,26 +1,14 @@
-"""photo -> faces -> method -> photo: the only place where the wings meet.
-
-``Session`` holds what is loaded once (detector, method, recogniser); ``prepare`` turns a photo into crops, ``restore``
-sends a batch through the method, ``settle`` gathers the evidence for a face and pastes it back, and ``finish`` ends
-the photo. ``stream`` runs them for many photos: decoding and detecting (on several threads, since dlib's detector takes
-longer than our network), restoring, and pasting and encoding overlap, faces of several photos share a batch, and at
-most a few photos are in memory.
-"""
+"""What is loaded once, and what it does to one photo."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from likeness import parts
-from likeness.backends.choose import BACKENDS
 from likeness.conditions import Condition, Given, find_conditions
 from likeness.faces import (
     Detector,
@@ -36,63 +24,17 @@ from likeness.faces import (
     replace_pixels,
     select_faces,
 )
-from likeness.heap import trim
 from likeness.methods import OptionError, Restorer, card
 from likeness.methods import load as load_method
 from likeness.methods.resolve import named
 from likeness.photo import Photo, PhotoError, read_photo
+from likeness.pipeline.batches import restore_batches
+from likeness.pipeline.settings import Settings
+from likeness.pipeline.work import FaceWork, Finished, PhotoWork, one_line
 from likeness.results import FaceResult, PhotoResult
 from likeness.upscale import LanczosUpscaler
-from likeness.work import FaceWork, Finished, PhotoWork
 
-# how torch's allocators, oneDNN and C++ say it
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate", "could not create a primitive", "bad_alloc")
 READERS = 4  # threads that decode and find faces, at most
-MIN_FACE = 32.0  # pixels; below this a face holds too little to restore honestly
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to do with every photo; validated where it is made."""
-
-    method: str | None = None  # the one that `weights` belong to, or the built-in
-    options: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    samples: int = 1
-    blend: float = 1.0
-    faces: Literal["all", "largest"] = "all"
-    min_face: float = MIN_FACE
-    identity_limit: float | None = None
-    aligned: bool = False
-    detector: str = "dlib"
-    mask: str = "feathered"
-    scale: int = 1
-    upscaler: str = "lanczos"
-    device: str = "auto"
-    precision: str = "auto"
-    backend: str = "auto"  # what computes the method, see `likeness.methods.load`
-    batch: int = 0  # 0: chosen by the device
-    weights: str | Path | None = None  # a file, or a name in the catalogue
-    landmarks: Path | None = None  # these three: what some methods need, see `likeness.conditions`
-    reference: Path | None = None
-    hole: str | None = None
-    fallback: str | None = None  # the method for faces that lack what `method` needs
-    provenance: bool = True  # written pictures say how they were made
-
-    def __post_init__(self) -> None:
-        for name, good, want in (
-            ("samples", 1 <= self.samples <= 64, "in [1, 64]"),
-            ("blend", 0.0 <= self.blend <= 1.0, "in [0, 1]"),
-            ("faces", self.faces in ("all", "largest"), "all or largest"),
-            ("min_face", self.min_face >= 0, "at least 0"),
-            ("seed", 0 <= self.seed < 2**63 - 64, "in [0, 2^63 - 64)"),
-            ("backend", self.backend in BACKENDS, f"one of {', '.join(BACKENDS)}"),
-            ("batch", 0 <= self.batch <= 256, "in [0, 256]"),
-            ("scale", self.scale in parts.SCALES, f"one of {parts.SCALES}"),
-            ("identity_limit", self.identity_limit is None or self.identity_limit >= 0, "at least 0"),
-        ):
-            if not good:
-                raise ValueError(f"{name} must be {want}, got {getattr(self, name)!r}")
 
 
 class Session:
@@ -156,7 +98,7 @@ class Session:
         except PhotoError as error:
             work.error = str(error)
         except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
-            work.error = f"{source}: finding faces failed: {_one_line(error)}"
+            work.error = f"{source}: finding faces failed: {one_line(error)}"
         return work
 
     def _find(self, photo: Photo, name: str) -> list[FaceWork | FaceResult]:
@@ -194,62 +136,8 @@ class Session:
         return faces
 
     def restore(self, faces: list[FaceWork]) -> None:
-        """Run the method on up to a batch of crops, once for each sample.
-
-        A batch always has its full size (the rest is padding), so that a face comes out the same to the last bit
-        whichever faces share its batch. When the memory does not suffice for a batch, it is halved from then on.
-        """
-        began = time.perf_counter()
-        waiting = [faces]
-        while waiting:
-            some = waiting.pop()
-            if len(some) > self.batch:
-                waiting += [some[self.batch :], some[: self.batch]]
-            elif self._lacks_memory(some) and self.batch > 1:
-                self._halve(some)
-                waiting.append(some)
-        for face in faces:
-            face.seconds = (time.perf_counter() - began) / len(faces)
-
-    def _halve(self, faces: list[FaceWork]) -> None:
-        """Smaller batches from now on; these faces are as if they had not been tried, but for a note."""
-        half = self.batch // 2
-        for face in faces:
-            face.samples.clear()
-            face.error = None
-            face.notes.append(f"out of memory with {self.batch} faces at once: {half} at a time")
-        self.batch = half
-        _free_memory()
-
-    def _lacks_memory(self, faces: list[FaceWork]) -> bool:
-        """Restore a batch; whether it failed for want of memory."""
-        import torch
-
-        from likeness.transfer import Transfer
-
-        restorer, options = self.restorer, {**faces[0].given, **self.options}
-        if faces[0].fallback and self.fallback is not None:
-            restorer, options = self.fallback, {}
-        transfer = Transfer(torch.device(getattr(restorer, "device", "cpu")))
-        for sample in range(self.settings.samples):
-            try:
-                crops = np.zeros((self.batch, *faces[0].crop.shape), np.float32)
-                crops[: len(faces)] = [face.crop for face in faces]
-                batch = transfer.there(torch.from_numpy(crops).permute(0, 3, 1, 2))
-                out = transfer.back(restorer.restore(batch, seed=self.settings.seed + sample, **options))
-                pictures = out.permute(0, 2, 3, 1).numpy()
-            except (RuntimeError, MemoryError, OptionError) as error:  # out of memory, landmarks that do not fit
-                for face in faces:
-                    face.error = f"{restorer.card.name} failed: {_one_line(error)}"
-                return _is_about_memory(error)
-            for face, picture in zip(faces, pictures, strict=False):
-                if not np.isfinite(picture).all():
-                    face.error = getattr(
-                        restorer, "not_finite", f"{restorer.card.name} gave values that are not finite"
-                    )
-                else:
-                    face.samples.append(np.ascontiguousarray(picture.clip(0, 1), np.float32))
-        return False
+        """Run the method on the faces' crops, once for each sample: ``batches.restore_batches``."""
+        restore_batches(self, faces)
 
     def settle(self, work: PhotoWork, face: FaceWork, keep: bool = True) -> None:
         """Evidence for a face that went through the method, and the face into its photo.
@@ -266,7 +154,7 @@ class Session:
             if face.record.status == "restored":
                 self._paste(work, work.photo, face)
         except (RuntimeError, MemoryError, cv2.error) as error:  # of dlib, numpy and OpenCV
-            work.error = f"{work.source}: pasting the faces failed: {_one_line(error)}"
+            work.error = f"{work.source}: pasting the faces failed: {one_line(error)}"
         if not keep:
             face.release()
 
@@ -281,7 +169,7 @@ class Session:
             try:
                 photo, pixels = self._base(work, work.photo)
             except (RuntimeError, MemoryError, cv2.error) as error:  # of the up-sampler
-                work.error = f"{work.source}: enlarging the photo failed: {_one_line(error)}"
+                work.error = f"{work.source}: enlarging the photo failed: {one_line(error)}"
             else:
                 return self._finished(work, photo.with_pixels(pixels), keep)
         seconds = time.perf_counter() - work.began
@@ -379,25 +267,6 @@ def _photo_status(records: list[FaceResult]) -> tuple[Literal["restored", "kept"
     return "kept", "no face was restored: " + "; ".join(sorted({r.reason or r.status for r in records}))
 
 
-def _is_about_memory(error: BaseException) -> bool:
-    """Whether it says that memory could not be had: torch has a class for it on accelerators only."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY)
-
-
-def _free_memory() -> None:
-    """Give back what accelerators hold for later."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _one_line(error: BaseException) -> str:
-    lines = str(error).split("\n")
-    return lines[0].strip()[:200] or type(error).__name__
-
-
 def _enlarged_mask(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """(H, W) bool at the size of ``pixels``, which may be a whole multiple."""
     factor = pixels.shape[0] // mask.shape[0]
@@ -406,69 +275,3 @@ def _enlarged_mask(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:
     return (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
-
-
-Job = tuple[str, Photo | Path]
-T = TypeVar("T")
-
-
-def stream(session: Session, jobs: Iterable[Job], write: Callable[[Finished], T], *, keep: bool = True) -> Iterator[T]:
-    """Restore many photos; yields what ``write`` returns for each, in the order of the jobs.
-
-    ``write`` runs on a thread of its own, one call at a time, which pastes each face as soon as it is restored. At most
-    ``session.batch + session.readers`` + 4 photos are held. Without ``keep`` the faces' pictures go when they are
-    pasted, and ``write`` gets none in ``restored``.
-    """
-    ahead = session.batch + 1 + session.readers
-    source = iter(jobs)
-    reading: deque[Future[PhotoWork]] = deque()
-    waiting: deque[PhotoWork] = deque()  # prepared, some of their faces not restored yet
-    pending: deque[tuple[PhotoWork, FaceWork]] = deque()  # faces of `waiting` that are not restored yet, in order
-    settling: deque[Future[None]] = deque()
-    writing: deque[Future[T]] = deque()
-
-    with ThreadPoolExecutor(session.readers, "prepare") as reader, ThreadPoolExecutor(1, "finish") as writer:
-
-        def finish(work: PhotoWork) -> T:
-            try:
-                return write(session.finish(work, keep))
-            finally:
-                trim()
-
-        def read_ahead() -> None:
-            while len(reading) + len(waiting) < ahead:
-                job = next(source, None)
-                if job is None:
-                    return
-                reading.append(reader.submit(session.prepare, *job))
-
-        def restore_some() -> None:
-            some = [pending.popleft() for _ in range(min(session.batch, len(pending)))]
-            if some:
-                session.restore([face for _, face in some])
-                settling.extend(writer.submit(session.settle, work, face, keep) for work, face in some)
-            while len(settling) > session.batch + 2:  # a slow writer holds the method back
-                settling.popleft().result()
-            unfinished = {id(work) for work, _ in pending}
-            while waiting and id(waiting[0]) not in unfinished:
-                writing.append(writer.submit(finish, waiting.popleft()))
-
-        read_ahead()
-        while reading or waiting:
-            while reading and len(pending) < session.batch:
-                work = reading.popleft().result()
-                waiting.append(work)
-                pending.extend((work, face) for face in work.chosen)
-            restore_some()
-            while writing and (writing[0].done() or len(writing) > 2):
-                yield writing.popleft().result()
-            read_ahead()
-        while writing:
-            yield writing.popleft().result()
-
-
-def restore_photo(session: Session, photo: Photo | Path, source: str = "") -> Finished:
-    """Restore one photo. Raises PhotoError when it cannot be read."""
-    if isinstance(photo, Path):
-        source, photo = source or str(photo), read_photo(photo)
-    return next(iter(stream(session, [(source, photo)], lambda finished: finished)))

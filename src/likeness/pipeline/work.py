@@ -60,3 +60,9 @@ class Finished:
     result: PhotoResult
     restored: tuple[FaceWork, ...] = ()
     enlarged: bool = False
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says, as the reason in a record."""
+    lines = str(error).split("\n")
+    return lines[0].strip()[:200] or type(error).__name__
