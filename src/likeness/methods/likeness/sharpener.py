@@ -23,7 +23,8 @@ class Sharpener(Trunk):
 
     What it adds has two parts. A picture, as the denoiser's, a little softened: it would answer a demand for detail
     with the same 4x4 cell everywhere. And texture without colour: the noise, filtered in a few ways, each as strong
-    as the network wants it at each place.
+    as the network wants it at each place, which is softened too: cells that are strong and weak in turn would show as
+    rows of dots.
 
     ``forward(degraded, estimate, grain, place=None)``: ``degraded`` and ``estimate`` (B, 3, H, W) in [-1, 1] with H,
     W multiples of 32, ``grain`` (B, 1, H, W) standard normal, ``place`` as for ``Denoiser``. Returns (B, 3, H, W),
@@ -37,9 +38,6 @@ class Sharpener(Trunk):
         self.strength = nn.Conv2d(config.widths[0], GRAINS, 3, padding=1)
         zero(self.grain)
         zero(self.strength)
-        soft = torch.tensor([0.25, 0.5, 0.25])
-        self.register_buffer("soft", (soft[:, None] * soft).expand(3, 1, 3, 3).contiguous(), persistent=False)
-        self.soft: Tensor
 
     def forward(self, degraded: Tensor, estimate: Tensor, grain: Tensor, place: Tensor | None = None) -> Tensor:
         picture, texture = self.parts(degraded, estimate, grain, place)
@@ -52,10 +50,9 @@ class Sharpener(Trunk):
         d, z = F.pixel_unshuffle(degraded, UNSHUFFLE), F.pixel_unshuffle(grain, UNSHUFFLE)
         condition = F.silu(self.degradation(d))
         h = self.trunk([d, F.pixel_unshuffle(estimate, UNSHUFFLE), z], place, condition, self.grain(z))
-        strength = F.interpolate(self.strength(h), scale_factor=float(UNSHUFFLE), mode="bilinear")
+        strength = F.interpolate(_soften(self.strength(h)), scale_factor=float(UNSHUFFLE), mode="bilinear")
         texture = (self.texture(grain) * strength).sum(dim=1, keepdim=True)
-        picture = F.conv2d(self.picture(h), self.soft.to(h), padding=1, groups=3)
-        return estimate + picture.to(estimate), texture.to(estimate)
+        return estimate + _soften(self.picture(h)).to(estimate), texture.to(estimate)
 
     @torch.no_grad()
     def start_from(self, denoiser: Denoiser) -> None:
@@ -75,3 +72,8 @@ class Sharpener(Trunk):
         own["stem.weight"][:, -2:].copy_(theirs["stem.weight"][:, -2:])
         own["strength.bias"].fill_(FIRST_GRAIN)
         own["texture.weight"].div_(own["texture.weight"].flatten(1).norm(dim=1)[:, None, None, None])
+
+
+def _soften(x: Tensor) -> Tensor:
+    """A binomial average of 3x3 neighbours in each channel of (B, C, H, W), as if the border repeated."""
+    return F.avg_pool2d(F.avg_pool2d(x, 2, 1, padding=1, count_include_pad=False), 2, 1)
