@@ -14,7 +14,7 @@ class FivePoints:
     """Corners of the eyes and the base of the nose, in the order of ``template.DLIB5_TEMPLATE``.
 
     Source: V. Kazemi and J. Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014,
-    in dlib. Not thread-safe. Raises FileNotFoundError if the model is absent.
+    in dlib. Thread-safe: finding only reads what was loaded. Raises FileNotFoundError if the model is absent.
     """
 
     def __init__(self) -> None:
