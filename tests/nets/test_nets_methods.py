@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from likeness import methods
 from likeness.diffusion.ancestral import seeded_noise
 from likeness.methods import MethodCard, Option, OptionError
 from likeness.methods.likeness.denoiser import Denoiser
-from likeness.methods.likeness.network import LikenessNet
+from likeness.methods.likeness.network import LikenessNet, with_new_blocks
 from likeness.methods.likeness.restorer import LikenessRestorer
 from likeness.methods.likeness.sharpener import Sharpener
 from likeness.methods.likeness.trunk import TrunkConfig, whole_frame
-from likeness.weights.load import save_half
+from likeness.weights.load import WeightsError, fill_strict, save_half
 
 SMALL = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 2))
 SMALLER = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 1))
@@ -127,6 +128,25 @@ def test_the_full_net_returns_the_picture_it_was_given() -> None:
     with torch.no_grad():
         assert torch.equal(net("denoiser", degraded, degraded, torch.tensor([0.5])), degraded)
         assert torch.equal(net("sharpener", degraded, degraded, rand(1, 1, 64, 64)), degraded)
+
+
+def test_a_file_of_fewer_blocks_computes_what_it_did(awake: LikenessNet) -> None:
+    deeper = LikenessNet(replace(SMALL, rising=(3, 1, 2)), SMALLER).eval()
+    fill_strict(deeper, with_new_blocks(awake.state_dict(), deeper), "mine")
+    assert len(deeper.state_dict()) > len(awake.state_dict())
+    inputs = rand(2, 3, 64, 64), rand(2, 3, 64, 64, seed=1), torch.tensor([0.0, 0.7])
+    with torch.no_grad():
+        assert torch.equal(deeper("denoiser", *inputs), awake("denoiser", *inputs))
+
+
+@pytest.mark.parametrize("part", ["decoder.0.0.norm.weight", "decoder.0.1.norm.weight", "decoder.0.1.", "decoder.0."])
+def test_what_a_damaged_file_lacks_is_not_made_up(part: str) -> None:
+    net = LikenessNet(replace(SMALL, rising=(3, 1, 2)), SMALLER)
+    tensors = {key: value for key, value in net.state_dict().items() if part not in key}
+    with pytest.raises(WeightsError, match=r"missing denoiser\.decoder\.0"):
+        fill_strict(net, with_new_blocks(tensors, net), "mine")
+    with pytest.raises(WeightsError, match=r"unexpected another\.decoder\.weight"):
+        fill_strict(net, with_new_blocks({**net.state_dict(), "another.decoder.weight": torch.zeros(1)}, net), "mine")
 
 
 def test_output_shape_of_a_whole_face(awake: LikenessNet) -> None:

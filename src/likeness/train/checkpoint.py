@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from likeness.photo import atomic_path
-from likeness.weights.load import WeightsError, fill_strict, save_clean, save_half
+from likeness.weights.load import WeightsError, save_clean, save_half
 from likeness.weights.trained import AVERAGED, TRAINING
 from likeness.weights.unpickle import DAMAGED
 
@@ -51,11 +50,6 @@ def load_averaged(path: Path) -> dict[str, torch.Tensor]:
         return {key: value.float() for key, value in load_file(path).items()}
     state = load_checkpoint(path)["ema"]
     return {key.removeprefix(AVERAGED): value for key, value in state.items() if key.startswith(AVERAGED)}
-
-
-def load_averaged_into(network: nn.Module, path: Path) -> None:
-    """Fill ``network`` with the averaged weights of ``path``. Raises WeightsError when they do not fit."""
-    fill_strict(network, load_averaged(path), str(path))
 
 
 def find_init(init: str | None) -> Path | None:

@@ -25,6 +25,7 @@ def networks() -> dict[str, nn.Module]:
 
 def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) -> LikenessRestorer:
     """The restorer with the built-in weights, or those of ``weights``. Raises WeightsError."""
+    from likeness.methods.likeness.network import with_new_blocks
     from likeness.methods.likeness.restorer import LikenessRestorer
     from likeness.weights.builtin import builtin_path
     from likeness.weights.checkpoint import fill_strict, read_checkpoint
@@ -32,5 +33,5 @@ def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) 
 
     path = weights or builtin_path("likeness")
     net = networks()["net"]
-    fill_strict(net, read_checkpoint(path), str(path))
+    fill_strict(net, with_new_blocks(read_checkpoint(path), net), str(path))
     return LikenessRestorer(net, device, dtype, fingerprint(path))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from likeness.methods.likeness.trunk import PIXELS, UNSHUFFLE, Trunk, TrunkConfig, zero
 from likeness.nets.embedding import NoiseLevelEmbedding
 
-CONFIG = TrunkConfig(widths=(64, 128, 256, 384), depths=(1, 2, 2, 3))
+CONFIG = TrunkConfig(widths=(64, 128, 256, 384), depths=(1, 2, 2, 3), rising=(3, 3, 2))
 
 
 class Denoiser(Trunk):

@@ -20,10 +20,14 @@ PIXELS = 3 * UNSHUFFLE**2  # channels of an unshuffled picture
 
 @dataclass(frozen=True)
 class TrunkConfig:
-    """Widths and numbers of residual blocks for each level (1/4, 1/8, 1/16, 1/32 of the picture)."""
+    """Widths and numbers of residual blocks for each level (1/4, 1/8, 1/16, 1/32 of the picture).
+
+    ``rising`` are the numbers on the way up, of all levels but the last; as many as on the way down when it is None.
+    """
 
     widths: tuple[int, ...] = (64, 128, 256, 384)
     depths: tuple[int, ...] = (1, 2, 2, 3)
+    rising: tuple[int, ...] | None = None
     condition: int = 256
 
 
@@ -96,7 +100,8 @@ class Trunk(nn.Module):
         self.attention = Attention(widths[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in steps)
         self.decoder = nn.ModuleList(
-            nn.ModuleList(Block(w, cond) for _ in range(d)) for w, d in zip(widths[:-1], depths[:-1], strict=True)
+            nn.ModuleList(Block(w, cond) for _ in range(d))
+            for w, d in zip(widths[:-1], config.rising or depths[:-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], PIXELS, 3, padding=1)
         zero(self.head)

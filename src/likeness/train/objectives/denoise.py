@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from likeness.diffusion import diffuse
-from likeness.methods.likeness.network import LikenessNet
-from likeness.train.checkpoint import load_averaged_into
+from likeness.methods.likeness.network import LikenessNet, with_new_blocks
+from likeness.train.checkpoint import load_averaged
 from likeness.train.draws import Draws
 from likeness.train.objectives import Batch
 from likeness.train.objectives.losses import feature_distance, negative_psnr
 from likeness.train.objectives.settings import DenoiseConfig
+from likeness.weights.load import fill_strict
 
 
 class DenoiseObjective:
@@ -33,7 +34,7 @@ class DenoiseObjective:
         self.generator.get_submodule("sharpener").requires_grad_(False)
 
     def load(self, path: Path) -> None:
-        load_averaged_into(self.generator, path)
+        fill_strict(self.generator, with_new_blocks(load_averaged(path), self.generator), str(path))
 
     def start(self) -> None:
         """Nothing to prepare."""
