@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {
     "input": "input",
     "likeness:steps=1": "posterior mean (`likeness:steps=1`)",
+    "likeness:steps=1,ensemble=1": "the same, with the mirrored face's (`likeness:steps=1,ensemble=1`)",
     "likeness": "shipped (`likeness`)",
     "likeness:steps=4,fidelity=1": "3-step sampling (`likeness:steps=4,fidelity=1`)",
 }
