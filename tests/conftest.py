@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,11 @@ from likeness import methods
 
 # Backend "auto" would first export networks; tests that are about it say which one they mean.
 os.environ.setdefault("LIKENESS_BACKEND", "torch")
+
+# A shell starts what it puts into the background without job control with SIGINT ignored, and processes that the tests
+# start would inherit that: those that are to be interrupted would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
