@@ -19,6 +19,7 @@ from likeness.methods.likeness.network import LikenessNet, with_new_blocks
 from likeness.methods.likeness.restorer import LikenessRestorer
 from likeness.methods.likeness.sharpener import Sharpener
 from likeness.methods.likeness.trunk import TrunkConfig, whole_frame
+from likeness.methods.recognise import recognise_file
 from likeness.weights.load import WeightsError, fill_strict, save_half
 
 SMALL = TrunkConfig(widths=(16, 24, 32, 48), depths=(1, 1, 1, 2))
@@ -137,6 +138,16 @@ def test_a_file_of_fewer_blocks_computes_what_it_did(awake: LikenessNet) -> None
     inputs = rand(2, 3, 64, 64), rand(2, 3, 64, 64, seed=1), torch.tensor([0.0, 0.7])
     with torch.no_grad():
         assert torch.equal(deeper("denoiser", *inputs), awake("denoiser", *inputs))
+
+
+def test_a_file_of_fewer_blocks_is_recognised(tmp_path: Path) -> None:
+    tensors = methods.networks("likeness")["net"].state_dict()
+    older = {key: value for key, value in tensors.items() if not key.startswith("denoiser.decoder.0.2.")}
+    save_half(older, tmp_path / "older.safetensors", {})
+    assert recognise_file(tmp_path / "older.safetensors") == "likeness"
+    save_half(older | {"more": torch.zeros(1)}, tmp_path / "another.safetensors", {})
+    with pytest.raises(WeightsError, match="of no method"):
+        recognise_file(tmp_path / "another.safetensors")
 
 
 @pytest.mark.parametrize("part", ["decoder.0.0.norm.weight", "decoder.0.1.norm.weight", "decoder.0.1.", "decoder.0."])

@@ -104,13 +104,14 @@ def _try_one_pass(method: str, module: ModuleType, checkpoint: Mapping[str, Any]
 
 
 def _try_networks(method: str, module: ModuleType, checkpoint: Mapping[str, Any]) -> Recognised | None:
-    """For a method that recognises nothing itself: the same keys and shapes."""
+    """For a method that recognises nothing itself: the same keys and shapes, once it has completed an older file's."""
     import torch
 
     if hasattr(module, "method"):
         return None
-    held = {key: tuple(value.shape) for key, value in checkpoint.items() if isinstance(value, torch.Tensor)}
+    held = {key: value for key, value in checkpoint.items() if isinstance(value, torch.Tensor)}
     for net in module.networks().values():
-        if {key: tuple(value.shape) for key, value in net.state_dict().items()} == held:
-            return Recognised(method, net, {key: checkpoint[key] for key in held})
+        tensors = module.complete(held, net) if hasattr(module, "complete") else held
+        if {key: value.shape for key, value in net.state_dict().items()} == {k: v.shape for k, v in tensors.items()}:
+            return Recognised(method, net, tensors)
     return None

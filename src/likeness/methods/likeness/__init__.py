@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from likeness.methods.likeness.card import CARD
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from likeness.methods.likeness.restorer import LikenessRestorer
 
-__all__ = ["CARD", "load", "networks"]
+__all__ = ["CARD", "complete", "load", "networks"]
 
 
 def networks() -> dict[str, nn.Module]:
@@ -23,9 +25,15 @@ def networks() -> dict[str, nn.Module]:
     return {"net": LikenessNet()}
 
 
+def complete(tensors: Mapping[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
+    """``tensors`` of a file from when the network had fewer blocks, as ``net`` takes them."""
+    from likeness.methods.likeness.network import with_new_blocks
+
+    return with_new_blocks(tensors, net)
+
+
 def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) -> LikenessRestorer:
     """The restorer with the built-in weights, or those of ``weights``. Raises WeightsError."""
-    from likeness.methods.likeness.network import with_new_blocks
     from likeness.methods.likeness.restorer import LikenessRestorer
     from likeness.weights.builtin import builtin_path
     from likeness.weights.checkpoint import fill_strict, read_checkpoint
@@ -33,5 +41,5 @@ def load(device: torch.device, dtype: torch.dtype, weights: Path | None = None) 
 
     path = weights or builtin_path("likeness")
     net = networks()["net"]
-    fill_strict(net, with_new_blocks(read_checkpoint(path), net), str(path))
+    fill_strict(net, complete(read_checkpoint(path), net), str(path))
     return LikenessRestorer(net, device, dtype, fingerprint(path))
