@@ -143,13 +143,15 @@ def test_exported_files_give_the_pixels_in_other_programs(
     assert ended.status == 0, ended.err
     (network,) = json.loads(ended.out)["networks"]
     assert (network["part"], network["output"]) == ("sharpener", [2, 3, 512, 512])
-    shapes = {"degraded": [2, 3, 512, 512], "estimate": [2, 3, 512, 512], "grain": [2, 1, 512, 512]}
+    shapes = {"degraded": [2, 3, 512, 512], "estimate": [2, 3, 512, 512], "grain": [2, 1, 512, 512], "amount": [2]}
     assert network["inputs"] == shapes
     assert network["psnr"] > 100
     assert sorted(map(str, out.parent.iterdir())) == sorted(network["files"])
     degraded, estimate = crops(2) * 2 - 1, crops(4)[2:] * 2 - 1
     grain = torch.randn(2, 1, 512, 512, generator=torch.Generator().manual_seed(1))
-    given = {"degraded": degraded.numpy(), "estimate": estimate.numpy(), "grain": grain.numpy()}
+    amount = torch.tensor([1.0, 0.4])
+    names = ("degraded", "estimate", "grain", "amount")
+    given = {name: x.numpy() for name, x in zip(names, (degraded, estimate, grain, amount), strict=True)}
     if kind == "onnx":
         import onnxruntime
 
@@ -158,7 +160,7 @@ def test_exported_files_give_the_pixels_in_other_programs(
         import openvino
 
         got = openvino.Core().compile_model(str(out), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(given)["restored"]
-    wanted = small_restorer().net.sharpener(degraded, estimate, grain)
+    wanted = small_restorer().net.sharpener(degraded, estimate, grain, amount)
     assert psnr(torch.from_numpy(np.asarray(got)), wanted) > 100
 
 

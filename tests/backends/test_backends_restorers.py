@@ -46,8 +46,8 @@ def test_each_part_passes_the_acceptance_test(backend: str, number: int) -> None
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"steps": 1}, {"steps": 1, "ensemble": 1}, {"steps": 3, "fidelity": 0.3}],
-    ids=["shipped", "mean", "ensemble", "three steps"],
+    [{}, {"steps": 1}, {"steps": 1, "ensemble": 1}, {"steps": 3, "fidelity": 0.3}, {"texture": 1.4}],
+    ids=["shipped", "mean", "ensemble", "three steps", "texture"],
 )
 def test_every_option_gives_the_pixels_of_torch(backend: str, options: dict[str, Any]) -> None:
     restorer = served(backend)

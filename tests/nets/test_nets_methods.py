@@ -199,7 +199,12 @@ def test_the_denoiser_can_drop_the_finest_detail() -> None:
 
 def test_every_input_of_the_sharpener_matters(awake: LikenessNet) -> None:
     degraded, estimate, grain = rand(1, 3, 64, 64), rand(1, 3, 64, 64, seed=1), rand(1, 1, 64, 64, seed=2)
-    place, net = whole_frame(16, 16), awake.sharpener
+    place = whole_frame(16, 16)
+
+    def net(*inputs: torch.Tensor) -> torch.Tensor:
+        picture, texture = awake.sharpener.parts(*inputs)
+        return picture + texture
+
     out = net(degraded, estimate, grain, place)
     assert torch.equal(out, net(degraded, estimate, grain))
     for changed in (
@@ -218,6 +223,15 @@ def test_the_sharp_face_is_its_two_parts(awake: LikenessNet) -> None:
     assert (picture.shape, texture.shape) == ((1, 3, 64, 64), (1, 1, 64, 64))
     assert texture.abs().max() > 1e-3
     assert torch.equal(awake("sharpener", degraded, estimate, grain), picture + texture)
+    assert torch.equal(awake("sharpener", degraded, estimate, grain, torch.zeros(1)), picture)
+    half = awake(
+        "sharpener",
+        degraded.expand(2, -1, -1, -1),
+        estimate.expand(2, -1, -1, -1),
+        grain.expand(2, -1, -1, -1),
+        torch.tensor([1.0, 0.5]),
+    )
+    assert torch.allclose(half - picture, torch.cat([texture, texture / 2]).expand_as(half), atol=1e-5)
 
 
 def test_rows_of_a_batch_do_not_mix(awake: LikenessNet) -> None:
@@ -283,8 +297,10 @@ def test_restore_follows_the_chain(awake: LikenessNet) -> None:
     assert torch.allclose(got, ((mean + mirrored) / 2 + 1) / 2, atol=1e-5)
 
     grain = seeded_noise((1, 64, 64), [3, 3])()
-    sharp = awake("sharpener", degraded, mean, grain).clamp(-1, 1)
-    assert torch.allclose(restorer(awake).restore(crops, seed=3, steps=2), (sharp + 1) / 2, atol=1e-5)
+    for estimate, ensemble in ((mean, 0), ((mean + mirrored) / 2, 1)):
+        sharp = awake("sharpener", degraded, estimate, grain).clamp(-1, 1)
+        got = restorer(awake).restore(crops, seed=3, steps=2, ensemble=ensemble)
+        assert torch.allclose(got, (sharp + 1) / 2, atol=1e-5)
 
     draw = seeded_noise((3, 64, 64), [3, 3])
     draw()
@@ -302,6 +318,20 @@ def test_fidelity_blends_the_sharp_face_with_the_accurate_one(awake: LikenessNet
     assert torch.equal(restorer(awake).restore(crops, fidelity=0), sharp)
     half = restorer(awake).restore(crops, fidelity=0.5)
     assert torch.allclose(half, (mean + sharp) / 2, atol=1e-6)
+
+
+def test_texture_is_as_strong_as_asked_for(awake: LikenessNet) -> None:
+    crops = rand(2, 3, 64, 64) / 5 + 0.5  # far from black and white, where the picture is clipped
+    none, half, trained, most = (restorer(awake).restore(crops, seed=3, texture=n) for n in (0, 0.5, 1, 2))
+    assert torch.equal(trained, restorer(awake).restore(crops, seed=3))
+    inside = (most > 0) & (most < 1) & (none > 0) & (none < 1)
+    assert inside.float().mean() > 0.8
+    texture = trained - none
+    assert texture[inside].abs().max() > 1e-3
+    assert torch.allclose((half - none)[inside], texture[inside] / 2, atol=1e-5)
+    assert torch.allclose((most - none)[inside], texture[inside] * 2, atol=1e-5)
+    with pytest.raises(OptionError, match="texture"):
+        restorer(awake).restore(crops, texture=2.1)
 
 
 def test_same_seed_same_pixels_whatever_the_batch(awake: LikenessNet) -> None:

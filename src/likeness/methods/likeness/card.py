@@ -12,7 +12,14 @@ CARD = MethodCard(
     options=(
         Option("steps", 2, 1, 50, "evaluations: 1 gives the posterior mean (soft, most accurate), 2 the sharp face"),
         Option("fidelity", 0.0, 0.0, 1.0, "0 the sharp face, 1 the accurate one, between them a blend"),
-        Option("ensemble", 0, 0, 1, "with 1 step: 1 averages in the mirrored face (more accurate, twice the time)"),
+        Option("texture", 1.0, 0.0, 2.0, "grain of skin and hair, from 2 steps on: 0 none, 1 as trained, 1.3 crisper"),
+        Option(
+            "ensemble",
+            0,
+            0,
+            1,
+            "with 1 or 2 steps: 1 averages in the mirrored face (more accurate, slower)",
+        ),
     ),
     precision="auto",
     checkpoints={"net": "likeness.safetensors, in the package"},

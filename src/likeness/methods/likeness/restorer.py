@@ -40,7 +40,7 @@ class LikenessRestorer:
         grain = seeded_noise((1, *picture.shape[2:]), [0], self.device)()
         return [
             Part("denoiser", self.net.denoiser, (picture, none, level)),
-            Part("sharpener", self.net.sharpener, (picture, picture, grain)),
+            Part("sharpener", self.net.sharpener, (picture, picture, grain, torch.ones_like(level))),
         ]
 
     def serve(self, server: Server) -> None:
@@ -53,9 +53,10 @@ class LikenessRestorer:
 
         ``steps`` counts evaluations of a network: 1 gives the denoiser's answer to pure noise, the posterior mean; 2
         sharpens it; more follow the reverse chain (papers/001, section 3.2) and sharpen last. ``fidelity`` blends
-        the sharp face (0) with the estimate it was made from (1). With ``ensemble`` the posterior mean of one step is
-        averaged with that of the mirrored face, which makes it more exact and takes twice as long. Raises OptionError
-        for another option or range, ValueError for another shape.
+        the sharp face (0) with the estimate it was made from (1); ``texture`` is how much of the drawn texture it
+        has (0 none, 1 as trained). With ``ensemble`` the posterior mean of one or two steps is averaged with that
+        of the mirrored face, which makes it more exact and takes another evaluation. Raises OptionError for another
+        option or range, ValueError for another shape.
         """
         chosen = self.card.choose(options)
         if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] % 32 or crops.shape[3] % 32:
@@ -73,13 +74,14 @@ class LikenessRestorer:
 
         asked: list[float] = []
         restored = sample(predict, respaced_gammas(max(1, steps - 1)), noise)
-        if steps == 1 and chosen["ensemble"]:
+        if steps <= 2 and chosen["ensemble"]:
             level = torch.zeros(len(degraded), device=self.device)
             mirrored = self._ask("denoiser", degraded.flip(3), torch.zeros_like(degraded), level)
             restored = (restored + mirrored.flip(3)) / 2
         if steps > 1 and fidelity < 1:
             grain = seeded_noise((1, *degraded.shape[2:]), [seed] * len(crops), self.device)()
-            restored = torch.lerp(self._ask("sharpener", degraded, restored, grain), restored, fidelity)
+            amount = torch.full((len(degraded),), float(chosen["texture"]), device=self.device)
+            restored = torch.lerp(self._ask("sharpener", degraded, restored, grain, amount), restored, fidelity)
         if steps > FEW:
             tell(steps, steps)
         return restored.add(1).div(2).to(crops)

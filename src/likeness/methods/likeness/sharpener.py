@@ -26,9 +26,9 @@ class Sharpener(Trunk):
     as the network wants it at each place, which is softened too: cells that are strong and weak in turn would show as
     rows of dots.
 
-    ``forward(degraded, estimate, grain, place=None)``: ``degraded`` and ``estimate`` (B, 3, H, W) in [-1, 1] with H,
-    W multiples of 32, ``grain`` (B, 1, H, W) standard normal, ``place`` as for ``Denoiser``. Returns (B, 3, H, W),
-    not clipped; fresh, it returns ``estimate``.
+    ``forward(degraded, estimate, grain, amount=None)``: ``degraded`` and ``estimate`` (B, 3, H, W) in [-1, 1] with H, W
+    multiples of 32, ``grain`` (B, 1, H, W) standard normal, ``amount`` (B,) how much of the texture is added: 0 none,
+    1 (the default) as trained. Returns (B, 3, H, W), not clipped; fresh, it returns ``estimate``.
     """
 
     def __init__(self, config: TrunkConfig = CONFIG) -> None:
@@ -39,14 +39,17 @@ class Sharpener(Trunk):
         zero(self.grain)
         zero(self.strength)
 
-    def forward(self, degraded: Tensor, estimate: Tensor, grain: Tensor, place: Tensor | None = None) -> Tensor:
-        picture, texture = self.parts(degraded, estimate, grain, place)
-        return picture + texture
+    def forward(self, degraded: Tensor, estimate: Tensor, grain: Tensor, amount: Tensor | None = None) -> Tensor:
+        picture, texture = self.parts(degraded, estimate, grain)
+        return picture + (texture if amount is None else amount[:, None, None, None] * texture)
 
     def parts(
         self, degraded: Tensor, estimate: Tensor, grain: Tensor, place: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The two whose sum ``forward`` returns: the face without texture (B, 3, H, W), and texture (B, 1, H, W)."""
+        """The two that ``forward`` adds: the face without texture (B, 3, H, W), and texture (B, 1, H, W).
+
+        ``place`` as for ``Denoiser``.
+        """
         d, z = F.pixel_unshuffle(degraded, UNSHUFFLE), F.pixel_unshuffle(grain, UNSHUFFLE)
         condition = F.silu(self.degradation(d))
         h = self.trunk([d, F.pixel_unshuffle(estimate, UNSHUFFLE), z], place, condition, self.grain(z))
