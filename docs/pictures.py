@@ -35,6 +35,7 @@ DAMAGE = (  # what a small camera and an e-mail do to a face of about 180 pixels
     Step("resize", {"height": 512, "width": 512, "kernel": "bicubic"}),
 )
 FACE = (slice(20, 212), slice(120, 312))  # rows and columns of the portrait that the panels show
+EYES = (slice(150, 310), slice(350, 510))  # of the portrait enlarged twice
 
 
 def main() -> None:
@@ -64,6 +65,14 @@ def make(folder: Path, output: Path) -> None:
         [np.asarray(Image.open(path).convert("RGB"))[FACE] for path in panels],
         ["the photo", labels[1], f"--fidelity 0.5, distance {distance(half):.2f}", labels[0]],
         output / "steps-and-fidelity.webp",
+    )
+
+    amounts = ("0", "1", "1.3")
+    large = [restored("--scale", "2", "--option", f"texture={amount}") for amount in amounts]
+    sheet(
+        [np.asarray(Image.open(out / "old.png").convert("RGB"))[EYES] for out in large],
+        [f"texture={amount}" for amount in amounts],
+        output / "texture.webp",
     )
 
     samples = restored("--samples", "4", "--steps", "4")

@@ -34,7 +34,7 @@ class DenoiseObjective:
         self.generator.get_submodule("sharpener").requires_grad_(False)
 
     def load(self, path: Path) -> None:
-        fill_strict(self.generator, with_new_blocks(load_averaged(path), self.generator), str(path))
+        fill(self.generator, path)
 
     def start(self) -> None:
         """Nothing to prepare."""
@@ -67,6 +67,11 @@ class DenoiseObjective:
     @torch.no_grad()
     def restore(self, network: nn.Module, degraded: Tensor) -> dict[str, Tensor]:
         return {"mean": posterior_mean(network, degraded, None)}
+
+
+def fill(network: nn.Module, path: Path) -> None:
+    """Both networks from a file or the averaged weights of a run, also from when they had fewer blocks."""
+    fill_strict(network, with_new_blocks(load_averaged(path), network), str(path))
 
 
 def posterior_mean(network: nn.Module, degraded: Tensor, place: Tensor | None) -> Tensor:

@@ -14,19 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from likeness.methods.likeness.denoiser import Denoiser
-from likeness.methods.likeness.network import LikenessNet, with_new_blocks
+from likeness.methods.likeness.network import LikenessNet
 from likeness.methods.likeness.sharpener import Sharpener
 from likeness.nets.discriminator import PatchDiscriminator
-from likeness.train.checkpoint import load_averaged
 from likeness.train.draws import Draws
 from likeness.train.identity import small_motions
 from likeness.train.objectives import Batch
 from likeness.train.objectives.adversarial import hinge_discriminator, hinge_generator
-from likeness.train.objectives.denoise import posterior_mean
+from likeness.train.objectives.denoise import fill, posterior_mean
 from likeness.train.objectives.losses import feature_distance, grid_distance, negative_psnr, texture_distance
 from likeness.train.objectives.networks import frozen
 from likeness.train.objectives.settings import SharpenConfig
-from likeness.weights.load import fill_strict
 
 
 class SharpenObjective:
@@ -40,7 +38,7 @@ class SharpenObjective:
         self.discriminator_rate = config.discriminator_rate
 
     def load(self, path: Path) -> None:
-        fill_strict(self.generator, with_new_blocks(load_averaged(path), self.generator), str(path))
+        fill(self.generator, path)
 
     def start(self) -> None:
         """Called once, when a run begins from ``init``: the sharpener starts from what the denoiser knows."""
