@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert not list(served.scratch.glob("likeness-web-*")), "uploads, results and gradio's cache are deleted at the end"
 
 
+SETTLED = 0.5  # seconds: gradio loses what is asked at the moment at which the stream of its last answers closes
+
+
 class Studio:
     """The page, and what a visitor does with it."""
 
@@ -44,8 +48,10 @@ class Studio:
 
     def open(self) -> None:
         self.driver.get(self.address)
-        ready = "return document.readyState === 'complete' && !!document.querySelector('#restore-method input:checked')"
+        shown = "['#restore-method input:checked', '#likeness-history'].every((one) => document.querySelector(one))"
+        ready = f"return document.readyState === 'complete' && {shown}"
         browser.until(lambda: self.js(ready), "the page", 60)
+        time.sleep(SETTLED)
 
     def js(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -110,6 +116,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Pa
 def studio(server: Served, chromium: tuple[Any, Path]) -> Iterator[Studio]:
     """The page, freshly opened; afterwards: no error in the browser, and nothing was asked of anybody else."""
     driver, downloads = chromium
+    driver.get("about:blank")  # gradio complains when a page is left midway
     for log in ("browser", "performance"):
         driver.get_log(log)
     opened = Studio(driver, server.address, downloads)

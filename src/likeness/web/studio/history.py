@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -63,7 +63,14 @@ def _state(engine: Engine, token: str) -> str | None:
         return None
 
 
-def panel(engine: Engine, history: gr.State, tab: gr.Tab) -> None:
+class Listed(NamedTuple):
+    """The list as it is shown: what is shown for entries, and where."""
+
+    show: Callable[[list[Entry]], tuple[Any, ...]]
+    outputs: list[Any]
+
+
+def panel(engine: Engine, history: gr.State, tab: gr.Tab) -> Listed:
     """Build the tab where it is called."""
     empty = gr.HTML(note("Nothing yet: what you restore is listed here.", say=False), elem_id="history-empty")
     jobs = gr.Radio(label="Click to show again", choices=[], visible=False, elem_id="history-jobs", elem_classes="list")
@@ -77,7 +84,8 @@ def panel(engine: Engine, history: gr.State, tab: gr.Tab) -> None:
             choices.append((f"{one['time']} · {one['what']} · {state}", one["job"]))
         return gr.update(visible=not choices), gr.update(choices=choices, visible=bool(choices), value=None), "", ""
 
-    tab.select(listed, history, [empty, jobs, said, shown], **PRIVATE)
+    outputs = [empty, jobs, said, shown]
+    tab.select(listed, history, outputs, **PRIVATE)
 
     async def show(token: str | None, entries: list[Entry]) -> AsyncIterator[tuple[Any, Any]]:
         kind = next((one["kind"] for one in entries if one["job"] == token), None)
@@ -92,3 +100,4 @@ def panel(engine: Engine, history: gr.State, tab: gr.Tab) -> None:
             yield lost(refusal), ""
 
     jobs.input(show, [jobs, history], [said, shown], **{**PRIVATE, "trigger_mode": "always_last"})
+    return Listed(listed, outputs)

@@ -59,7 +59,7 @@ def _tabs(engine: Engine, blocks: gr.Blocks) -> None:
         with gr.Tab("Models", id="models") as tab:
             arrived = models.panel(engine, tab)
         with gr.Tab("History", id="history") as tab:
-            history.panel(engine, jobs, tab)
+            listed = history.panel(engine, jobs, tab)
     remembered = gr.Textbox(visible=False)
     outputs = [*first.choice.outputs, *second.outputs, *third.outputs]
 
@@ -70,8 +70,9 @@ def _tabs(engine: Engine, blocks: gr.Blocks) -> None:
     blocks.load(fresh, inputs, outputs, **PRIVATE)
     arrived.change(fresh, inputs, outputs, **PRIVATE)
 
-    def resume(text: str | None) -> tuple[Any, str]:
+    def resume(text: str | None) -> tuple[Any, ...]:
         entries = history.restore_list(engine, text)
-        return entries, history.stored(entries)
+        return entries, history.stored(entries), *listed.show(entries)  # somebody may have gone there already
 
-    blocks.load(resume, remembered, [jobs, kept], js="() => [window.likeness.history()]", **PRIVATE)
+    kept_outputs = [jobs, kept, *listed.outputs]
+    blocks.load(resume, remembered, kept_outputs, js="() => [window.likeness.history()]", **PRIVATE)
