@@ -46,8 +46,9 @@ def chromium(folder: Path, *flags: str, size: tuple[int, int] = (1200, 1600)) ->
 
 
 def requested(driver: Any) -> list[str]:
-    """The addresses that were asked for since this was last called."""
-    return [url for entry in driver.get_log("performance") if (url := _request(entry["message"]))]
+    """The addresses that were asked for since this was last called, but for those of the browser's own pages."""
+    found = [_request(entry["message"]) for entry in driver.get_log("performance")]
+    return [url for url in found if url and not url.startswith("chrome://")]
 
 
 def _request(message: str) -> str | None:
