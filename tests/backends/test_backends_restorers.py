@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from small_likeness import crops, small_restorer
+from small_likeness import crops, needed, small_restorer
 from torch import nn
 
 from likeness.backends import BackendError, installed, missing
@@ -82,6 +84,43 @@ def test_loading_again_exports_nothing(backend: str, home: Path, capfd: pytest.C
     assert sorted(home.rglob("*")) == before
 
 
+INTERRUPTED = """
+import ctypes, faulthandler, gc, os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from small_likeness import crops, needed, small_restorer
+from likeness.methods.serving import with_backend
+
+class Stack(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+def for_signals():
+    stack = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    return stack.address, stack.size
+
+faulthandler.enable()
+restorer = with_backend(small_restorer(), "openvino", "auto", fast=True)
+restorer.restore(crops(1))
+loaded = for_signals()
+del restorer
+gc.collect()
+assert for_signals() == loaded, "signals are delivered to a stack that went with the networks"
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sigaltstack by ctypes")
+def test_a_signal_finds_its_stack_when_the_networks_are_gone(home: Path) -> None:
+    """OpenVINO gives the thread a stack for signals; with that freed, Ctrl-C would end the process without a word."""
+    needed("openvino")
+    command = [sys.executable, "-c", INTERRUPTED, str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 def test_auto_is_the_fastest_for_the_built_in_method_and_torch_for_published_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -125,12 +164,16 @@ def test_a_graph_with_other_pixels_is_refused_and_auto_goes_on_without(
 @pytest.mark.parametrize("backend", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)], indirect=True)
 def test_noise_of_a_published_method_is_an_input_of_the_graph(backend: str) -> None:
     net = awake(GFPGANClean(**SMALL))
+    for name, tensor in net.named_parameters():
+        if "to_rgb" in name and "modulation" not in name:
+            tensor.mul_(5e-4)  # or nearly every pixel would be black or white
     plain = OnePassRestorer(gfpgan.method(), net, CPU, torch.float32, "c" * 64)
     restorer: Any = with_backend(
         OnePassRestorer(gfpgan.method(), net, CPU, torch.float32, "c" * 64), backend, "auto", fast=False
     )
     assert restorer.backend == backend
     two = crops(2)
+    assert (plain.restore(two, seed=1) % 1 > 0).float().mean() > 0.5
     for seed in (1, 2):
         assert decibels(restorer.restore(two, seed=seed), plain.restore(two, seed=seed)) > 80
     assert not torch.allclose(restorer.restore(two, seed=1), restorer.restore(two, seed=2), atol=1e-3)

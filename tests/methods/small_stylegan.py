@@ -19,7 +19,7 @@ def awake(net: nn.Module) -> nn.Module:
             for tensor in module.parameters(recurse=False):
                 noise = torch.randn(tensor.shape, generator=generator)
                 if tensor.numel() == max(tensor.shape):  # biases, gains, strengths
-                    tensor.add_(0.2 * noise)
+                    tensor.copy_(0.2 * noise) if plain else tensor.add_(0.2 * noise)  # torch draws a plain bias itself
                 else:
                     scale = 1.4 / tensor[0].numel() ** 0.5 if plain else 1 / getattr(module, "lr_mul", 1)
                     tensor.copy_(noise * scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 from collections.abc import Sequence
@@ -37,7 +38,6 @@ class OpenVINOGraph:
     """The graph of ``path`` (.xml), on ``threads`` threads. Raises BackendError for files that are no graph."""
 
     def __init__(self, path: Path, dtype: torch.dtype, threads: int) -> None:
-        openvino = _openvino()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -45,7 +45,7 @@ class OpenVINOGraph:
             "ENABLE_CPU_PINNING": False,  # pinned to a processor that others use too, it would wait for them
         }
         try:
-            self._model = openvino.Core().compile_model(str(path), "CPU", settings)
+            self._model = _core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise BackendError(f"{path} cannot be read by OpenVINO: {one_line(error)}") from error
         self._request = self._model.create_infer_request()
@@ -57,6 +57,17 @@ class OpenVINOGraph:
         with self._lock:
             self._request.infer(dict(enumerate(arrays)), share_inputs=True)
             return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+
+
+@functools.cache
+def _core() -> Any:
+    """The one runtime of this process, kept to its end.
+
+    OpenVINO's processor plugin gives the thread that first compiles a stack of its own for signals, and takes it back
+    when its last graph goes. With a runtime for each graph, the second takes back what the first has already freed, and
+    the next signal (Ctrl-C, a child that ends) is delivered to freed memory: the process dies without a word.
+    """
+    return _openvino().Core()
 
 
 def _failures(frontend: Any) -> tuple[type[Exception], ...]:
