@@ -8,9 +8,12 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo.stamp
 	$(BIN)/python examples/demo.py --out demo-out
 
-# a process for each core, each computing on one thread; a file's tests stay together, for they share what is slow to make
+# a process for each core, each computing on one thread; a file's tests stay together, for they share what is slow to make;
+# when a process dies the run ends and says during which test
+PARALLEL := -n auto --dist loadfile --max-worker-restart 0
+
 test: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -43,7 +46,7 @@ locked:
 	.venv-locked/bin/python -m pip install --quiet "$$(sed -n 's/^# torch/torch/p' .ci/locked.txt)"
 	.venv-locked/bin/python -m pip install --quiet --require-hashes --no-deps -r .ci/locked.txt
 	.venv-locked/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	OMP_NUM_THREADS=1 .venv-locked/bin/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 .venv-locked/bin/python -m pytest $(PARALLEL)
 
 # pip, not uv: plain pip respects the upper bound on torch that keeps the CUDA packages away from CPU machines
 $(VENV)/bin/python:
