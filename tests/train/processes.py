@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +10,8 @@ from pathlib import Path
 
 def run_together(processes: int, script: Path, *arguments: str) -> None:
     """Runs ``script`` in ``processes`` processes that know of each other, by gloo; the test fails if one fails."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(port)]
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]  # finds its own port
     command = [sys.executable, *(together if processes > 1 else []), str(script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    environment = {**os.environ, "TMPDIR": str(script.parent)}  # torchrun leaves a folder there
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]

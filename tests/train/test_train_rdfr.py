@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from processes import run_together
 from torch import Tensor, nn
 
 pytest.importorskip("accelerate", reason="needs likeness[train]")
@@ -335,16 +333,9 @@ def test_two_processes_step_as_one(small_recipe: Make, tmp_path: Path) -> None:
             small_recipe, full, steps=1, batch=2 // processes, output=str(tmp_path / str(processes)),
             optimiser={"clip": 1e9},
         )  # fmt: skip
-        (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port)]
-        command = [sys.executable, *(launch if processes > 1 else []), str(tmp_path / "run.py")]
-        done = subprocess.run(
-            [*command, recipe.model_dump_json()], capture_output=True, text=True, check=False, timeout=300
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        script = tmp_path / "run.py"
+        script.write_text(RUN, encoding="utf-8")
+        run_together(processes, script, recipe.model_dump_json())
         states.append(load_checkpoint(recipe.output / LAST))
     one, two = states
     for key, value in one["generator"].items():
