@@ -28,6 +28,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         print(f"\n{report.nodeid} ({report.when}): {crash.message if crash else report.longrepr}", file=sys.__stderr__)
 
 
+def pytest_runtest_setup() -> None:
+    """Networks with fresh weights are the same ones in every run."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
 @pytest.fixture
 def pattern(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a method that costs nothing, known to ``likeness.methods`` during the test."""
