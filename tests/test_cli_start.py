@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,25 @@ def test_help_takes_less_than_a_second_of_cpu_time() -> None:
         assert "restore" in ended.out
         seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert statistics.median(seconds) < 1.0, seconds
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGSEGV")
+def test_a_crash_in_native_code_says_where_it_was(tmp_path: Path) -> None:
+    process = scenes.start("web", "--port", "0", "--api-only", env={"TMPDIR": str(tmp_path)})
+    assert process.stderr is not None
+    assert any(b" at http" in line for line in process.stderr)
+    process.send_signal(signal.SIGSEGV)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGSEGV
+    assert b"Fatal Python error: Segmentation fault" in said
+    assert b"likeness/cli/web.py" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_it_starts_with_standard_error_closed() -> None:
+    command = ["/bin/sh", "-c", f"exec {shlex.quote(sys.executable)} -m likeness --version 2>&-"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=scenes.environment())
+    assert (done.returncode, done.stdout.strip()) == (0, f"likeness {package.__version__}")
 
 
 def test_version(command: Command) -> None:

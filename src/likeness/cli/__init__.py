@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
+import sys
+
 import typer
 
 from likeness import __version__
@@ -62,5 +65,7 @@ def _root(
 
 
 def main() -> None:
-    """The entry point of the ``likeness`` command."""
+    """The entry point of the ``likeness`` command. A crash in a library's native code says where it was."""
+    if sys.stderr is not None:  # closed by whoever started it
+        faulthandler.enable()
     app()
