@@ -87,7 +87,7 @@ def test_loading_again_exports_nothing(backend: str, home: Path, capfd: pytest.C
 INTERRUPTED = """
 import ctypes, faulthandler, gc, os, signal, sys
 sys.path.insert(0, sys.argv[1])
-from small_likeness import crops, needed, small_restorer
+from small_likeness import crops, small_restorer
 from likeness.methods.serving import with_backend
 
 class Stack(ctypes.Structure):
